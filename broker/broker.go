@@ -17,6 +17,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/sluicehq/sluice/pkg/event"
 )
 
 // Broker is what cmd opens from broker.url.
@@ -40,11 +42,9 @@ type Caps struct {
 	Ordered    bool // messages with one key arrive in publish order within their stream
 }
 
-// Header is one name and value of a message. Names are unique within a message.
-type Header struct {
-	Name  string
-	Value []byte
-}
+// Header is one name and value of a message. Names are unique within a message. It is the same type that pkg/event
+// encodes to, so nothing is copied between them.
+type Header = event.Header
 
 // Message is one message, to publish or consumed. It and what it points to are read-only once handed over.
 type Message struct {
