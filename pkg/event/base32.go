@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,8 +30,16 @@ func Base32Len(n int) int { return (n*8 + 4) / 5 }
 // EncodeBase32 writes b, taken as one big-endian number, in Crockford's base32: lower case, the most significant digit
 // first, padded with zero bits at the front, so that texts of equal length sort as the bytes do.
 func EncodeBase32(b []byte) string {
-	out := make([]byte, Base32Len(len(b)))
-	acc, bits, at := uint(0), 0, len(out)
+	return string(AppendBase32(nil, b))
+}
+
+// AppendBase32 appends to dst what EncodeBase32 makes of b.
+func AppendBase32(dst, b []byte) []byte {
+	n := Base32Len(len(b))
+	dst = slices.Grow(dst, n)
+	dst = dst[:len(dst)+n]
+	out := dst[len(dst)-n:]
+	acc, bits, at := uint(0), 0, n
 	for i := len(b) - 1; i >= 0; i-- {
 		acc |= uint(b[i]) << bits
 		for bits += 8; bits >= 5; bits -= 5 {
@@ -42,7 +51,7 @@ func EncodeBase32(b []byte) string {
 	if at > 0 {
 		out[0] = base32Alphabet[acc&31]
 	}
-	return string(out)
+	return dst
 }
 
 // DecodeBase32 reads what EncodeBase32 made of len(dst) bytes. Letters may be of either case; every other deviation is
@@ -77,12 +86,4 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 		return s, false
 	}
 	return s[len(prefix):], true
-}
-
-// quote makes outside text fit for an error: quoted, and cut to 64 bytes.
-func quote(s string) string {
-	if len(s) > 64 {
-		s = s[:64] + "…"
-	}
-	return strconv.Quote(s)
 }

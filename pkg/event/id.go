@@ -39,7 +39,16 @@ func (id ID) Time() time.Time {
 func (id ID) IsZero() bool { return id == ID{} }
 
 // String writes the id as "evt_" and 26 lower-case characters of Crockford's base32.
-func (id ID) String() string { return idPrefix + EncodeBase32(id[:]) }
+func (id ID) String() string {
+	var buf [30]byte
+	text, _ := id.AppendText(buf[:0]) //nolint:errcheck // never fails
+	return string(text)
+}
+
+// AppendText appends what String writes; the error is always nil.
+func (id ID) AppendText(b []byte) ([]byte, error) {
+	return AppendBase32(append(b, idPrefix...), id[:]), nil
+}
 
 // ParseID reads what String writes; letters may be of either case.
 func ParseID(s string) (ID, error) {
