@@ -30,6 +30,8 @@ type Gates interface {
 	// ListGates returns gates changed at or after since; the zero time gives all that are not open and unfailing.
 	// Versions commit out of order: ask for the last 30 s, not for what is newer than the last answer.
 	ListGates(ctx context.Context, since time.Time) ([]Gate, error)
+	// GetGate returns an endpoint's gate, or ErrNotFound.
+	GetGate(ctx context.Context, id EndpointID) (Gate, error)
 	// SetGate writes g if the row still has g.Version, and returns it with the next version. ErrConflict if it does
 	// not, ErrNotFound if the endpoint has no gate.
 	SetGate(ctx context.Context, g Gate) (Gate, error)
