@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	brokersqlite "github.com/sluicehq/sluice/broker/sqlite"
+	"github.com/sluicehq/sluice/ingress/provider"
+	"github.com/sluicehq/sluice/pkg/config"
+	"github.com/sluicehq/sluice/pkg/dialguard"
+)
+
+const checkTimeout = 10 * time.Second
+
+func newCheck(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and probe what it names; print every problem",
+		Long: `Validate the configuration file and the environment, probe broker, store and the endpoints' addresses, and print every
+problem. It changes nothing and may run beside a running sluice. Exits 1 if there is a problem; warnings do not count.`,
+		Example: "  sluice check --config /etc/sluice.yaml",
+		GroupID: groupRun,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, warnings, err := g.load(config.Defaults(), true)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
+			defer cancel()
+			c := &checker{cfg: cfg, warnings: warnings}
+			c.all(ctx)
+			for _, w := range c.warnings {
+				fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w)
+			}
+			for _, p := range c.problems {
+				fmt.Fprintf(cmd.OutOrStdout(), "problem: %v\n", p)
+			}
+			if len(c.problems) > 0 {
+				return errSaid
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "ok")
+			return nil
+		},
+	}
+}
+
+type checker struct {
+	cfg      *config.Config
+	warnings []string
+	problems []error
+}
+
+func (c *checker) problem(err error) {
+	if err != nil {
+		c.problems = append(c.problems, err)
+	}
+}
+
+func (c *checker) all(ctx context.Context) {
+	c.secrets()
+	c.endpoints(ctx)
+	if _, err := os.Stat(c.cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
+		c.warnings = append(c.warnings, fmt.Sprintf("data_dir: %s is not there yet, it is made at the first start", c.cfg.DataDir))
+		return
+	}
+	c.store(ctx)
+	c.broker(ctx)
+}
+
+// secrets warns about secrets that are easily guessed.
+func (c *checker) secrets() {
+	for i, s := range c.cfg.Resources.Sources {
+		preset, ok := provider.Get(s.Provider)
+		if !ok {
+			continue // validation has said so
+		}
+		_, warnings := preset.Validate(s.Params, s.Secrets)
+		for _, w := range warnings {
+			c.warnings = append(c.warnings, fmt.Sprintf("sources[%d].%v", i, w))
+		}
+	}
+}
+
+// endpoints looks the endpoints' hosts up, as deliveries will.
+func (c *checker) endpoints(ctx context.Context) {
+	guard, err := dialguard.New(c.cfg.ForDialGuard())
+	if err != nil {
+		c.problem(err)
+		return
+	}
+	for i, e := range c.cfg.Resources.Endpoints {
+		at := fmt.Sprintf("endpoints[%d].url", i)
+		u, err := url.Parse(e.URL)
+		if err != nil {
+			c.problem(fmt.Errorf("%s: not a URL", at)) // the error would quote it
+			continue
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		conn, err := guard.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+		if err != nil {
+			c.problem(fmt.Errorf("%s: %w", at, err))
+			continue
+		}
+		c.problem(conn.Close())
+	}
+}
+
+func (c *checker) store(ctx context.Context) {
+	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, storeFile)); errors.Is(err, fs.ErrNotExist) {
+		c.warnings = append(c.warnings, "store: there is no database yet, it is made at the first start")
+		return
+	}
+	st, err := openStoreBeside(ctx, c.cfg)
+	if err != nil {
+		c.problem(fmt.Errorf("store: %w", err))
+		return
+	}
+	c.problem(st.Check(ctx))
+	c.problem(st.Close())
+}
+
+// broker opens the broker if no process has it; one that is running has checked it.
+func (c *checker) broker(ctx context.Context) {
+	cfg, err := brokersqlite.Parse(c.cfg.Broker.URL, c.cfg.DataDir)
+	if err != nil {
+		c.problem(err)
+		return
+	}
+	unlock, err := openDataDir(c.cfg.DataDir)
+	if err != nil {
+		c.warnings = append(c.warnings, fmt.Sprintf("broker: not checked: %v", err))
+		return
+	}
+	defer unlock()
+	b, err := brokersqlite.Open(ctx, cfg, zap.NewNop(), prometheus.NewRegistry())
+	if err != nil {
+		c.problem(fmt.Errorf("broker: %w", err))
+		return
+	}
+	c.problem(b.Check(ctx))
+	c.problem(b.Close(ctx))
+}

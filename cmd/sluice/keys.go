@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/pkg/config"
+	"github.com/sluicehq/sluice/pkg/control"
+	"github.com/sluicehq/sluice/store"
+)
+
+func newKeys(g *global) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "keys",
+		Short:   "Make API keys",
+		Long:    "Make API keys. They are written to the store, beside a running sluice, which takes them in within two seconds.",
+		GroupID: groupRun,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return usage(cmd, errors.New("want create")) },
+	}
+	var name, tenant, scope string
+	create := &cobra.Command{
+		Use:   "create",
+		Short: "Make a key and print it, once",
+		Example: `  sluice keys create --scope admin
+  sluice keys create --scope publish --tenant acme --name backend`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, key, err := control.GenerateKey(name, tenant, store.Scope(scope))
+			if err != nil {
+				return usage(cmd, err)
+			}
+			cfg, _, err := g.load(config.Defaults(), false)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+				return fmt.Errorf("data_dir: %w", err)
+			}
+			if _, err := openSealer(cfg, true); err != nil { // the first key may be made before the first start
+				return err
+			}
+			st, err := openStoreBeside(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			made, err := st.CreateKey(cmd.Context(), key)
+			if err = errors.Join(err, st.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s, scope %s. It is shown this once:\n", made.ID, made.Scope)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	create.Flags().StringVar(&name, "name", "cli", "what people call it")
+	create.Flags().StringVar(&tenant, "tenant", "", "tenant it is bound to (default \"default\"; none for admin)")
+	create.Flags().StringVar(&scope, "scope", string(store.ScopeAdmin), "admin, tenant or publish")
+	cmd.AddCommand(create)
+	return cmd
+}
