@@ -108,7 +108,7 @@ func (c *call) invalid(src *source, now time.Time, err error) error {
 	}
 	src.rejecting.invalid(now, c.log, src, err)
 	c.log.Debug("request refused", telemetry.Tenant(src.Tenant), telemetry.Source(src.Name), zap.String("reason", string(inv.Reason)), telemetry.Error(err))
-	return &refusal{status: 403, outcome: telemetry.IngressInvalid, detail: inv.Detail}
+	return &refusal{status: src.scheme.InvalidStatus(), outcome: telemetry.IngressInvalid, detail: inv.Detail}
 }
 
 // event makes the event of a verified request.

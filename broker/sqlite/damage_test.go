@@ -96,7 +96,7 @@ func readAll(t *testing.T, b *Broker, group string, want map[string][]byte) (*re
 	return r, <-ran
 }
 
-// damageable returns a closed file with messages in it, half of them consumed by group "known", and what they are.
+// damageable returns a closed file with messages in it that two groups have yet to settle, and what they are.
 func damageable(t *testing.T) (path string, want map[string][]byte) {
 	t.Helper()
 	r := newRig(t)
@@ -111,10 +111,15 @@ func damageable(t *testing.T) (path string, want map[string][]byte) {
 			t.Fatal(err)
 		}
 	}
+	for _, group := range groups {
+		if _, err := b.groupNamed(t.Context(), "damage", group); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c := newReading()
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
-	go func() { ran <- b.Consumer("damage", "known").Run(ctx, &forgetful{reading: c}) }()
+	go func() { ran <- b.Consumer("damage", groups[0]).Run(ctx, &forgetful{reading: c}) }()
 	for {
 		c.mu.Lock()
 		n := len(c.bodies)
@@ -136,6 +141,8 @@ func damageable(t *testing.T) (path string, want map[string][]byte) {
 	}
 	return r.cfg.Path, want
 }
+
+var groups = []string{"one", "other"}
 
 // forgetful acks nothing.
 type forgetful struct{ *reading }
@@ -205,7 +212,7 @@ func consumeDamaged(t *testing.T, file []byte, want map[string][]byte) *effect {
 		return &effect{}
 	}
 	defer b.Close(context.WithoutCancel(t.Context()))
-	for _, group := range []string{"known", "new"} {
+	for _, group := range groups {
 		got, err := readAll(t, b, group, want)
 		if err != nil {
 			wantsHelp(t, err, r.cfg.Path)

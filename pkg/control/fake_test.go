@@ -281,6 +281,11 @@ func (m *memory) RetryDelivery(ctx context.Context, id store.DeliveryID, now tim
 		d.NextAt = now
 		return id, nil
 	}
+	for _, other := range m.deliveries {
+		if other.ID.Event == id.Event && other.ID.Endpoint == id.Endpoint {
+			id.Replay = max(id.Replay, other.ID.Replay)
+		}
+	}
 	id.Replay++
 	m.deliveries = append(m.deliveries, store.Delivery{ID: id, State: store.DeliveryQueued, Reason: store.ReasonManual, NextAt: now, QueuedAt: now})
 	return id, nil

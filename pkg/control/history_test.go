@@ -188,7 +188,7 @@ func TestRetry(t *testing.T) {
 	}
 	other := w.finish["default"]
 	again = want[Delivery](t, w.request(http.MethodPost, "/v1/deliveries/"+other.String()+"/retry", "", ""), http.StatusAccepted)
-	if other.Replay++; again.ID != other.String() || again.State != "queued" || again.Reason != "manual" {
+	if other.Replay = 2; again.ID != other.String() || again.State != "queued" || again.Reason != "manual" {
 		t.Errorf("a finished delivery became %+v, want a new one, %s", again, other)
 	}
 	clear(w.store.bodies)

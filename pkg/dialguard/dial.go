@@ -111,7 +111,7 @@ func (g *Guard) dialFirst(ctx context.Context, targets []netip.AddrPort) (net.Co
 			case r.err == nil:
 				r.conn.Close() //nolint:errcheck // the slower of two; nothing was sent on it
 			default:
-				if firstErr == nil {
+				if firstErr == nil || noWayThere(firstErr) { // whoever was reached has more to say
 					firstErr = r.err
 				}
 				next.Reset(0)
@@ -129,26 +129,38 @@ func (g *Guard) dial(ctx context.Context, target netip.AddrPort) (net.Conn, erro
 	return d.DialContext(ctx, "tcp", target.String())
 }
 
-// ourFaults are the errors of socket(2) and connect(2) that say nothing about the other side: descriptors, memory,
-// ports or permissions of this machine have run out.
-var ourFaults = []error{
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EACCES, syscall.EPERM,
-}
+// ourFaults are the errors of socket(2) and connect(2) that say nothing about the other side: what this machine has of
+// descriptors or memory is used up.
+var ourFaults = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 
-// blame marks a failed connection as our own fault if it is.
+// blame marks a failed connection as our own fault if it is. What may be so for good with this one host is not: nobody
+// would count the attempts.
 func (g *Guard) blame(err error) error {
-	if errors.Is(err, ErrDenied) {
+	switch {
+	case errors.Is(err, ErrDenied):
 		return err
-	}
-	if slices.ContainsFunc(ourFaults, func(fault error) bool { return errors.Is(err, fault) }) {
+	case slices.ContainsFunc(ourFaults, func(fault error) bool { return errors.Is(err, fault) }):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	// ENETUNREACH alone may mean that a host has addresses of a family that this machine has not: that is for good, and
-	// the host's matter. Without any route at all it is the network's and passes.
-	if (errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.ENETDOWN)) && !g.hasRoute() {
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && isIPv4(err): // out of local ports; of IPv6 it means that we have no such address
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case noWayThere(err) && !g.hasRoute(): // with a route it is one host that has no address of a family we have
 		return fmt.Errorf("%w: no route: %w", ErrUnavailable, err)
 	}
 	return err
+}
+
+// noWayThere reports whether err is about the network rather than about who is behind it.
+func noWayThere(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
+
+func isIPv4(err error) bool {
+	failed, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return false
+	}
+	addr, ok := failed.Addr.(*net.TCPAddr)
+	return ok && addr.IP.To4() != nil
 }
 
 // hasRoute reports whether this machine has a route to the public internet, of either family. Connecting a UDP socket

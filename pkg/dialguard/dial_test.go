@@ -168,23 +168,25 @@ func TestOurOwnFaultsAreToldFromTheHosts(t *testing.T) {
 	g := newGuard(t, Defaults())
 	for _, c := range []struct {
 		name  string
+		addr  string
 		err   error
 		route bool
 		ours  bool
 	}{
-		{"out of file descriptors", syscall.EMFILE, true, true},
-		{"out of file descriptors in the system", syscall.ENFILE, true, true},
-		{"out of local ports", syscall.EADDRNOTAVAIL, true, true},
-		{"a local firewall", syscall.EPERM, true, true},
-		{"no route at all", syscall.ENETUNREACH, false, true},
-		{"no route to this one", syscall.ENETUNREACH, true, false},
-		{"host unreachable", syscall.EHOSTUNREACH, true, false},
-		{"refused", syscall.ECONNREFUSED, true, false},
-		{"connect timeout", context.DeadlineExceeded, true, false},
-		{"denied by the guard", ErrDenied, false, false},
+		{"out of file descriptors", "8.8.8.8", syscall.EMFILE, true, true},
+		{"out of file descriptors in the system", "8.8.8.8", syscall.ENFILE, true, true},
+		{"out of local ports", "8.8.8.8", syscall.EADDRNOTAVAIL, true, true},
+		{"no address of the host's family", "2606:4700::1111", syscall.EADDRNOTAVAIL, true, false},
+		{"a route that is prohibited", "8.8.8.8", syscall.EACCES, true, false},
+		{"no route at all", "8.8.8.8", syscall.ENETUNREACH, false, true},
+		{"no route to this one", "8.8.8.8", syscall.ENETUNREACH, true, false},
+		{"host unreachable", "8.8.8.8", syscall.EHOSTUNREACH, true, false},
+		{"refused", "8.8.8.8", syscall.ECONNREFUSED, true, false},
+		{"connect timeout", "8.8.8.8", context.DeadlineExceeded, true, false},
+		{"denied by the guard", "8.8.8.8", ErrDenied, false, false},
 	} {
 		g.hasRoute = func() bool { return c.route }
-		err := g.blame(&net.OpError{Op: "dial", Net: "tcp", Err: c.err})
+		err := g.blame(&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.ParseIP(c.addr)}, Err: c.err})
 		if errors.Is(err, ErrUnavailable) != c.ours || !errors.Is(err, c.err) {
 			t.Errorf("%s: blame = %v, want ours %v", c.name, err, c.ours)
 		}
