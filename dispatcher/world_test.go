@@ -26,6 +26,7 @@ type world struct {
 	feed   *feed
 	sender *sender
 	config *config
+	front  func(Store) Store // nil: the store itself
 	d      *Dispatcher
 	stop   context.CancelFunc
 	ended  chan error
@@ -34,8 +35,14 @@ type world struct {
 // inWorld runs f in a bubble with a started dispatcher.
 func inWorld(t *testing.T, cfg Config, f func(*world)) {
 	t.Helper()
+	inWorldWith(t, cfg, nil, f)
+}
+
+// inWorldWith does so with a store in front of the store.
+func inWorldWith(t *testing.T, cfg Config, front func(Store) Store, f func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, store: storetest.NewMemory(), sender: newSender(), config: newConfig()}
+		w := &world{t: t, store: storetest.NewMemory(), sender: newSender(), config: newConfig(), front: front}
 		w.start(cfg)
 		f(w)
 		w.end()
@@ -44,8 +51,12 @@ func inWorld(t *testing.T, cfg Config, f func(*world)) {
 
 func (w *world) start(cfg Config) {
 	w.feed = newFeed()
+	var way Store = w.store
+	if w.front != nil {
+		way = w.front(way)
+	}
 	w.d = New(cfg, Deps{
-		Node: "node-1", Consumer: w.feed, Store: w.store, Sender: w.sender, Configuration: w.config,
+		Node: "node-1", Consumer: w.feed, Store: way, Sender: w.sender, Configuration: w.config,
 		Bodies: semaphore.NewWeighted(cfg.BodyBytes), Log: zap.NewNop(), Metrics: prometheus.NewRegistry(),
 	})
 	ctx, stop := context.WithCancel(context.Background())

@@ -15,18 +15,13 @@ type answer struct {
 	status     int // of the final answer; 0: none came
 	retryAfter time.Duration
 	hasRetry   bool   // there was a Retry-After that could be read
-	excerpt    []byte // of the body, unless status is 2xx; reused by the next attempt
+	excerpt    []byte // of the body; its memory serves the next attempt
 }
 
 // reset makes a what it was before anything came, but for its memory.
 func (a *answer) reset() { *a = answer{excerpt: a.excerpt[:0]} }
 
-func (a *answer) ok() bool { return a.status >= 200 && a.status < 300 }
-
-// keep adds body bytes to the excerpt, as far as there is room and a use for them.
+// keep adds body bytes to the excerpt, as far as there is room.
 func (a *answer) keep(b []byte) {
-	if a.ok() {
-		return
-	}
 	a.excerpt = append(a.excerpt, b[:min(len(b), maxExcerpt-len(a.excerpt))]...)
 }

@@ -33,6 +33,7 @@ func readAnswerByTheBook(src io.Reader) (status int, body []byte, reusable bool,
 		if err != nil {
 			return 0, nil, false, err
 		}
+		defer resp.Body.Close()
 		if resp.StatusCode == 101 {
 			return 101, nil, false, nil
 		}
@@ -143,7 +144,7 @@ func (c *countingReader) Read(b []byte) (int, error) {
 
 func TestAReaderThatReturnsNothingIsGivenUp(t *testing.T) {
 	t.Parallel()
-	if _, _, _, err := readAnswer(readerFunc(func([]byte) (int, error) { return 0, nil })); err != io.ErrNoProgress {
+	if _, _, _, err := readAnswer(readerFunc(func([]byte) (int, error) { return 0, nil })); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("err = %v, want io.ErrNoProgress", err)
 	}
 }

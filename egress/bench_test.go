@@ -134,13 +134,13 @@ func BenchmarkSend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			runWorkers(b, workers, func() error { return sendByHTTP(b, r.http, signer, a) })
+			runWorkers(b, workers, func() error { return sendByHTTP(b.Context(), r.http, signer, a) })
 		})
 	}
 }
 
-func sendByHTTP(b *testing.B, rt http.RoundTripper, signer *webhook.Signer, a *Attempt) error {
-	ctx, cancel := context.WithTimeout(b.Context(), a.Endpoint.Timeout)
+func sendByHTTP(ctx context.Context, rt http.RoundTripper, signer *webhook.Signer, a *Attempt) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Endpoint.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Endpoint.URL, bytes.NewReader(a.Event.Body))
 	if err != nil {
@@ -168,6 +168,7 @@ func sendByHTTP(b *testing.B, rt http.RoundTripper, signer *webhook.Signer, a *A
 
 // runWorkers makes b.N calls of do from workers goroutines.
 func runWorkers(b *testing.B, workers int, do func() error) {
+	b.Helper()
 	b.ReportAllocs()
 	before := cpuTime(b)
 	var wg sync.WaitGroup

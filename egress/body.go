@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -20,12 +21,12 @@ func readBody(r *lineReader, h *head, keep func([]byte)) (whole bool, err error)
 	default:
 		err = readToEnd(r, keep)
 	}
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return true, nil
-	case errCut:
+	case errors.Is(err, errCut):
 		return false, nil
-	case io.EOF:
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
 	return false, err
@@ -46,7 +47,7 @@ func readLength(r *lineReader, n int64, keep func([]byte)) error {
 func readToEnd(r *lineReader, keep func([]byte)) error {
 	for {
 		b, err := r.block(maxBody)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

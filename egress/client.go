@@ -97,12 +97,15 @@ func (cl *client) exchange(ctx context.Context, deadline time.Time, c *conn, req
 	if err != nil {
 		return &failure{stageAnswer, err}
 	}
-	if reusable {
+	if now := time.Now(); reusable && now.Sub(c.born) < maxAge {
 		done = true
-		cl.pool.put(c, keepFor(h.keepAlive), time.Now())
+		cl.pool.put(c, keepFor(h.keepAlive), now)
 	}
 	return nil
 }
+
+// maxAge is how long a connection is used at most: a host that moves to another address is followed, busy or not.
+const maxAge = 10 * time.Minute
 
 // keepFor returns how long to keep a connection that the endpoint says it keeps for timeout: a second less, so that it is
 // not closed while the next request is on its way. 0 is as long as we like.
@@ -123,7 +126,7 @@ func (cl *client) connect(ctx context.Context, deadline time.Time, t *target) (*
 	cl.opened.Inc()
 	cl.open.Inc()
 	s := &socket{Conn: raw}
-	c := &conn{key: t.key, socket: s, stream: s, closed: newProbe(raw), onEnd: cl.open.Dec}
+	c := &conn{key: t.key, socket: s, stream: s, closed: newProbe(raw), onEnd: cl.open.Dec, born: time.Now()}
 	if t.key.host == "" {
 		return c, nil
 	}

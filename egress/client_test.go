@@ -1,6 +1,8 @@
 package egress
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"runtime"
@@ -39,6 +41,24 @@ func TestAConnectionServesManyAttempts(t *testing.T) {
 	}
 }
 
+func TestDataBehindTheAnswerEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	srv := startRaw(t, func(c *rawConn) {
+		for {
+			if _, ok := c.request(); !ok {
+				return
+			}
+			c.say("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	s := newSender(t, options{})
+	for i := range 5 {
+		if res := send(t, s, endpointAt(srv.url)); res.Status != http.StatusInternalServerError || srv.connections() != i+1 {
+			t.Fatalf("attempt %d on connection %d: %+v, want the first answer: the second answers nothing", i+1, srv.connections(), res)
+		}
+	}
+}
+
 func TestLargeBodiesKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	srv := startRaw(t, func(c *rawConn) {
@@ -62,17 +82,20 @@ func TestLargeBodiesKeepTheirConnection(t *testing.T) {
 
 func TestAnAnswerBeforeTheBodyWasReadCounts(t *testing.T) {
 	t.Parallel()
-	for name, after := range map[string]func(c *rawConn){
-		"and the connection ends":  func(c *rawConn) { closeWrite(c); c.hang() },
-		"and nothing more is read": func(c *rawConn) { c.Conn.SetReadDeadline(past); c.r.Reset(c.Conn); <-time.After(patience) }, //nolint:errcheck // a loopback socket
+	for name, after := range map[string]func(c *rawConn, over <-chan struct{}){
+		"and the connection ends":  func(c *rawConn, _ <-chan struct{}) { closeWrite(c); c.hang() },
+		"and nothing more is read": func(_ *rawConn, over <-chan struct{}) { <-over },
+		"and the rest is read":     func(c *rawConn, _ <-chan struct{}) { <-time.After(2 * answeredGrace); c.hang() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			over := make(chan struct{})
 			srv := startRaw(t, func(c *rawConn) {
 				c.head()
 				c.say("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
-				after(c)
+				after(c, over)
 			})
+			t.Cleanup(func() { close(over) })
 			s := newSender(t, options{})
 			for i := range 2 {
 				res := s.Send(t.Context(), &Attempt{Event: newEvent(strings.Repeat("x", 8<<20)), Endpoint: endpointAt(srv.url), Number: 1})
@@ -106,6 +129,28 @@ func closesWhenTold(t *testing.T) (srv *rawServer, closeAll func(), requests *at
 	})
 	t.Cleanup(func() { close(told) })
 	return srv, func() { told <- struct{}{}; <-done }, requests
+}
+
+func TestAnOldConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	srv := startRaw(t, func(c *rawConn) { answers200(c, tls.ConnectionState{}) })
+	s := newSender(t, options{})
+	cl, key := s.transport.(*client), s.targets.get(endpointAt(srv.url), time.Now()).key
+	for _, c := range []struct {
+		age         time.Duration // of the connection when the attempt ends
+		connections int           // once another attempt was made
+	}{{0, 1}, {maxAge - time.Minute, 1}, {maxAge, 2}} {
+		send(t, s, endpointAt(srv.url))
+		if idle := cl.pool.get(key, time.Now()); idle != nil {
+			idle.born = time.Now().Add(-c.age)
+			cl.pool.put(idle, 0, time.Now())
+		}
+		send(t, s, endpointAt(srv.url))
+		send(t, s, endpointAt(srv.url))
+		if n := srv.connections(); n != c.connections {
+			t.Errorf("%d connections with one %v old, want %d", n, c.age, c.connections)
+		}
+	}
 }
 
 func TestAConnectionTheEndpointClosedIsReplacedUnseen(t *testing.T) {
@@ -161,13 +206,37 @@ func TestARequestThatNeverLeftIsSentOnANewConnection(t *testing.T) {
 		sock := &socket{Conn: stale}
 		s.metrics.OpenConnections.Inc()
 		s.transport.(*client).pool.put(&conn{
-			key: key, socket: sock, stream: sock, closed: func() bool { return false }, onEnd: s.metrics.OpenConnections.Dec,
+			key: key, socket: sock, stream: sock, closed: func() bool { return false }, onEnd: s.metrics.OpenConnections.Dec, born: time.Now(),
 		}, 0, time.Now())
 		res := send(t, s, endpoint)
 		if res.Outcome != OutcomeDelivered || !stale.closed || requests.Load() != 1 {
 			t.Errorf("%s: %+v, %d requests, stale one closed %v, want delivered by one request", name, res, requests.Load(), stale.closed)
 		}
 	}
+}
+
+func TestAConnectionWhoseAttemptWasCanceledIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	sock := &socket{Conn: &answeringConn{cancel: cancel}}
+	c := &conn{socket: sock, stream: sock, onEnd: func() {}}
+	h, reusable, err := c.exchange(ctx, time.Now().Add(time.Minute), &request{head: []byte("POST / HTTP/1.1\r\n\r\n")}, &answer{})
+	if err != nil || h.status != 200 || reusable {
+		t.Errorf("exchange = %d, reusable %v, %v, want 200 on a connection that may get a deadline in the past any moment", h.status, reusable, err)
+	}
+}
+
+// answeringConn answers, and ends the attempt's context at the same moment.
+type answeringConn struct {
+	net.Conn
+	cancel func()
+}
+
+func (c *answeringConn) Write(b []byte) (int, error) { return len(b), nil }
+func (c *answeringConn) SetDeadline(time.Time) error { return nil }
+func (c *answeringConn) Read(b []byte) (int, error) {
+	c.cancel()
+	return copy(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), nil
 }
 
 // deafConn is a connection that takes no byte.

@@ -20,6 +20,7 @@ type conn struct {
 	onEnd  func()      // called once it is closed
 
 	onCancel func() // interrupt, made once
+	born     time.Time
 
 	// While it is idle they are the pool's:
 	since        time.Time // idle from then on
@@ -45,13 +46,13 @@ var past = time.Unix(1, 0)
 
 // end closes the connection at once, without TLS' farewell: it would wait for an endpoint that does not read.
 func (c *conn) end() {
-	c.socket.Close() //nolint:errcheck // nothing is lost: its answer has been read or given up
+	c.socket.Close()
 	c.onEnd()
 }
 
 // endIdle closes a connection on which nothing waits to be written.
 func (c *conn) endIdle() {
-	c.stream.Close() //nolint:errcheck // as above
+	c.stream.Close()
 	c.onEnd()
 }
 

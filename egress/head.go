@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -38,7 +39,7 @@ func readHead(r *lineReader, now time.Time) (h head, err error) {
 
 func (h *head) read(r *lineReader, now time.Time) error {
 	line, err := r.line()
-	if err == io.EOF && r.buffered() {
+	if errors.Is(err, io.EOF) && r.buffered() {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -51,7 +52,7 @@ func (h *head) read(r *lineReader, now time.Time) error {
 	for first := true; ; first = false {
 		line, err := r.line()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err

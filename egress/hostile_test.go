@@ -138,8 +138,10 @@ var modes = []mode{
 	{name: "transfer-encoding twice", serve: says(ok200 + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), want: OutcomeFailed},
 	{name: "transfer-encoding identity", serve: says(ok200 + "Transfer-Encoding: identity\r\n\r\nok"), want: OutcomeFailed},
 	{name: "transfer-encoding in HTTP/1.0", serve: says("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nok"), want: OutcomeDelivered, status: 200},
-	{name: "folded transfer-encoding", serve: says(ok200 + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"), want: OutcomeFailed,
-		reference: OutcomeDelivered, why: "net/http joins folded lines; a folded line that frames the body is nothing a server writes by accident"},
+	{
+		name: "folded transfer-encoding", serve: says(ok200 + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"), want: OutcomeFailed,
+		reference: OutcomeDelivered, why: "net/http joins folded lines; a folded line that frames the body is nothing a server writes by accident",
+	},
 
 	// Classes.
 	{name: "redirect to metadata", serve: says("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n"), want: OutcomeRejected, status: 307},

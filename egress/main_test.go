@@ -44,8 +44,8 @@ type options struct {
 	log   *zap.Logger
 }
 
-func newSender(t testing.TB, o options) *HTTPSender {
-	t.Helper()
+func newSender(tb testing.TB, o options) *HTTPSender {
+	tb.Helper()
 	cfg := Defaults()
 	cfg.Version, cfg.RootCAs = "1.2.3", o.roots
 	if o.idle != 0 {
@@ -57,7 +57,7 @@ func newSender(t testing.TB, o options) *HTTPSender {
 	}
 	guard, err := dialguard.New(network)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if o.log == nil {
 		o.log = zap.NewNop()
@@ -66,7 +66,7 @@ func newSender(t testing.TB, o options) *HTTPSender {
 	if o.http {
 		s.transport = newReference(s.transport.(*client), cfg.IdleConnections)
 	}
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -81,9 +81,9 @@ func newEvent(body string) *event.Event {
 	}
 }
 
-func send(t testing.TB, s Sender, e *store.Endpoint) Result {
-	t.Helper()
-	return s.Send(t.Context(), &Attempt{Event: newEvent(`{"n":1}`), Endpoint: e, Number: 1})
+func send(tb testing.TB, s Sender, e *store.Endpoint) Result {
+	tb.Helper()
+	return s.Send(tb.Context(), &Attempt{Event: newEvent(`{"n":1}`), Endpoint: e, Number: 1})
 }
 
 // arrival is a request as a receiver saw it.
@@ -93,20 +93,20 @@ type arrival struct {
 }
 
 // startReceiver returns a receiver that answers with answer (nil: 200) and the requests that arrive at it.
-func startReceiver(t testing.TB, answer http.HandlerFunc) (url string, arrivals <-chan arrival) {
-	t.Helper()
+func startReceiver(tb testing.TB, answer http.HandlerFunc) (url string, arrivals <-chan arrival) {
+	tb.Helper()
 	ch := make(chan arrival, 1000)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			t.Errorf("read request: %v", err)
+			tb.Errorf("read request: %v", err)
 		}
 		ch <- arrival{r, body}
 		if answer != nil {
 			answer(w, r)
 		}
 	}))
-	t.Cleanup(srv.Close)
+	tb.Cleanup(srv.Close)
 	return srv.URL, ch
 }
 
@@ -119,11 +119,11 @@ type rawServer struct {
 }
 
 // startRaw serves every connection with serve, then closes it.
-func startRaw(t testing.TB, serve func(c *rawConn)) *rawServer {
-	t.Helper()
+func startRaw(tb testing.TB, serve func(c *rawConn)) *rawServer {
+	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &rawServer{url: "http://" + ln.Addr().String() + "/hook", conns: map[net.Conn]bool{}}
 	var wg sync.WaitGroup
@@ -143,7 +143,7 @@ func startRaw(t testing.TB, serve func(c *rawConn)) *rawServer {
 			})
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ln.Close()
 		s.mu.Lock()
 		for conn := range s.conns {

@@ -19,6 +19,7 @@ type idler struct {
 }
 
 func newIdler(t *testing.T, limit int) *idler {
+	t.Helper()
 	return &idler{t: t, pool: newPool(limit), ended: map[*conn]bool{}}
 }
 
@@ -113,7 +114,7 @@ func TestIdleConnectionsAreClosedAfterHalfAMinute(t *testing.T) {
 		if i.closed() != 0 {
 			t.Errorf("closed %d before 30 s", i.closed())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !i.isEnded(first) || i.isEnded(second) {
 			t.Errorf("after 30 s closed %d, want the first", i.closed())

@@ -27,35 +27,30 @@ func reason(status int, err error, timeout time.Duration) string {
 	if err == nil {
 		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status, http.StatusText(status)))
 	}
-	text := describe(err, timeout)
-	if failed, ok := errors.AsType[*failure](err); ok && failed.stage == stageAnswer && status == 0 {
-		text = "no answer: " + text
+	text := describe(err)
+	if stageOf(err) == stageAnswer && isTimeout(err) {
+		text += fmt.Sprintf(" (the attempt may take %v)", timeout)
 	}
 	if status != 0 {
-		text = fmt.Sprintf("HTTP %d, but the answer did not come whole: %s", status, text)
+		text = fmt.Sprintf("HTTP %d, and then: %s", status, text)
 	}
 	return printable(text)
 }
 
-func describe(err error, timeout time.Duration) string {
+func describe(err error) string {
 	if errors.Is(err, ErrAborted) || errors.Is(err, dialguard.ErrDenied) || errors.Is(err, errUnsendable) {
 		return err.Error()
 	}
-	text := ""
-	switch failed, _ := errors.AsType[*failure](err); {
-	case failed == nil:
+	failed, ok := errors.AsType[*failure](err)
+	switch {
+	case !ok:
 		return "internal error"
 	case failed.stage == stageConnect:
-		text = "connect: " + describeConnect(failed.err)
+		return "connect: " + describeConnect(failed.err)
 	case failed.stage == stageTLS:
-		text = "tls: " + describeTLS(failed.err)
-	default:
-		text = describeAnswer(failed.err)
+		return "tls: " + describeTLS(failed.err)
 	}
-	if isTimeout(err) && !errors.Is(err, errHandshake) {
-		text += fmt.Sprintf(" (the attempt may take %v)", timeout)
-	}
-	return text
+	return describeAnswer(failed.err)
 }
 
 func isTimeout(err error) bool {
@@ -149,11 +144,11 @@ func describeAnswer(err error) string {
 	case errors.Is(err, errCut):
 		return fmt.Sprintf("headers of more than %d bytes", maxHead)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "timed out"
+		return "no whole answer in time"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection closed in the middle"
+		return "connection closed in the middle of the answer"
 	case isCut(err):
-		return "connection closed by the endpoint"
+		return "connection closed instead of an answer"
 	}
 	return "connection failed"
 }

@@ -37,18 +37,18 @@ func parseSeconds(value string) (time.Duration, bool) {
 	if digits == "" {
 		return 0, false
 	}
-	var seconds time.Duration
+	var seconds int64
 	for i := range len(digits) {
 		c := digits[i]
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		seconds = min(seconds*10+time.Duration(c-'0'), 1_000_000)
+		seconds = min(seconds*10+int64(c-'0'), 1_000_000)
 	}
 	if negative {
 		seconds = -seconds
 	}
-	return seconds * time.Second, true
+	return time.Duration(seconds) * time.Second, true
 }
 
 func clampRetryAfter(d time.Duration) time.Duration {

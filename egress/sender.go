@@ -99,7 +99,6 @@ func (s *HTTPSender) Send(ctx context.Context, a *Attempt) (res Result) {
 
 func (s *HTTPSender) attempt(ctx context.Context, a *Attempt, now time.Time) Result {
 	sc := s.scratch.Get().(*scratch)
-	defer s.release(sc)
 	t := s.targets.get(a.Endpoint, now)
 	err := t.err
 	if err == nil {
@@ -112,7 +111,9 @@ func (s *HTTPSender) attempt(ctx context.Context, a *Attempt, now time.Time) Res
 	if err != nil && ctx.Err() != nil {
 		err = &failure{stageOf(err), fmt.Errorf("%w: %w", ErrAborted, ctx.Err())}
 	}
-	return newResult(t, &sc.ans, err)
+	res := newResult(t, &sc.ans, err)
+	s.release(sc) // not after a panic: a large body may still be on its way out of it
+	return res
 }
 
 // maxKept is how large a request's buffer may be to be kept for the next, in bytes.

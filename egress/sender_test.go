@@ -12,17 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/sluicehq/sluice/pkg/dialguard"
-	"github.com/sluicehq/sluice/pkg/telemetry"
-	"github.com/sluicehq/sluice/store"
 )
 
 func TestWhatTheGuardForbidsIsRefusedWithoutAConnection(t *testing.T) {
@@ -36,22 +28,16 @@ func TestWhatTheGuardForbidsIsRefusedWithoutAConnection(t *testing.T) {
 		guard *dialguard.Config
 		url   string
 	}{
-		"loopback":                       {&httpOnly, srv.url},
-		"loopback by name":               {&httpOnly, "http://localhost:" + port + "/"},
-		"loopback by a name of hosts(5)": {&httpOnly, "http://runsc:" + port + "/"},
-		"loopback, mapped":               {&closed, "https://[::ffff:127.0.0.1]:" + port + "/"},
-		"loopback as a number":           {&loopback, "http://2130706433:" + port + "/"},
-		"metadata":                       {&loopback, "http://169.254.169.254/latest"},
-		"a port of another service":      {&loopback, "http://127.0.0.1:25/"},
-		"http without permission":        {&noHTTP, srv.url},
-		"another scheme":                 {&loopback, "gopher://127.0.0.1:" + port + "/"},
+		"loopback":                  {&httpOnly, srv.url},
+		"loopback by name":          {&httpOnly, "http://localhost:" + port + "/"},
+		"loopback, mapped":          {&closed, "https://[::ffff:127.0.0.1]:" + port + "/"},
+		"loopback as a number":      {&loopback, "http://2130706433:" + port + "/"},
+		"metadata":                  {&loopback, "http://169.254.169.254/latest"},
+		"a port of another service": {&loopback, "http://127.0.0.1:25/"},
+		"http without permission":   {&noHTTP, srv.url},
+		"another scheme":            {&loopback, "gopher://127.0.0.1:" + port + "/"},
 	} {
 		res := send(t, newSender(t, options{guard: c.guard}), endpointAt(c.url))
-		if name == "loopback by a name of hosts(5)" && res.Outcome != OutcomeRefused {
-			if _, err := net.LookupHost("runsc"); err != nil {
-				continue // this machine has no such name
-			}
-		}
 		if res.Outcome != OutcomeRefused || res.Connected || res.Status != 0 {
 			t.Errorf("%s: %+v, want refused", name, res)
 		}
@@ -154,11 +140,11 @@ func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
 		body   int
 		reason string
 	}{
-		"handshake hangs":      {serve: (*rawConn).hang, tls: true, reason: "tls: handshake not finished in time (the attempt may take 400ms)"},
-		"no answer":            {serve: (*rawConn).hang, reason: "no answer: timed out (the attempt may take 400ms)"},
-		"request is not read":  {serve: func(c *rawConn) { <-time.After(2 * patience) }, body: 32 << 20, reason: "no answer: timed out (the attempt may take 400ms)"},
-		"answer does not end":  {serve: saysAndWaits("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), reason: "HTTP 200, but the answer did not come whole: timed out (the attempt may take 400ms)"},
-		"answers come at drip": {serve: func(c *rawConn) { c.sayForever("H", 10*time.Millisecond) }, reason: "no answer: "},
+		"handshake hangs":      {serve: (*rawConn).hang, tls: true, reason: "tls: handshake not finished in time"},
+		"no answer":            {serve: (*rawConn).hang, reason: "no whole answer in time (the attempt may take 400ms)"},
+		"request is not read":  {serve: func(c *rawConn) { <-time.After(2 * patience) }, body: 32 << 20, reason: "no whole answer in time (the attempt may take 400ms)"},
+		"answer does not end":  {serve: saysAndWaits("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), reason: "HTTP 200, and then: no whole answer in time (the attempt may take 400ms)"},
+		"answers come at drip": {serve: func(c *rawConn) { c.sayForever("H", 10*time.Millisecond) }, reason: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,9 +171,9 @@ func TestConnectionsThatCannotBeMade(t *testing.T) {
 		reason  string
 	}{
 		"refused":                    {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, OutcomeFailed, "connect: connection refused"},
-		"timed out":                  {&net.OpError{Op: "dial", Err: context.DeadlineExceeded}, OutcomeFailed, "connect: timed out (the attempt may take 10s)"},
+		"timed out":                  {&net.OpError{Op: "dial", Err: context.DeadlineExceeded}, OutcomeFailed, "connect: timed out"},
 		"no such host":               {&net.DNSError{Err: "no such host", Name: "secret.example", IsNotFound: true}, OutcomeFailed, "connect: no such host"},
-		"slow name servers":          {&net.DNSError{Err: "i/o timeout", Name: "secret.example", IsTimeout: true}, OutcomeFailed, "connect: host look-up timed out (the attempt may take 10s)"},
+		"slow name servers":          {&net.DNSError{Err: "i/o timeout", Name: "secret.example", IsTimeout: true}, OutcomeFailed, "connect: host look-up timed out"},
 		"failing name servers":       {&net.DNSError{Err: "server misbehaving", Name: "secret.example"}, OutcomeFailed, "connect: host look-up failed: server misbehaving"},
 		"out of descriptors":         {errors.Join(dialguard.ErrUnavailable, syscall.EMFILE), OutcomeAborted, "connect: no way out: too many open files"},
 		"our name servers dead":      {errors.Join(dialguard.ErrUnavailable, &net.DNSError{Err: "read: connection refused", Name: "secret.example"}), OutcomeAborted, "connect: no way out: host look-up failed: "},
@@ -212,9 +198,15 @@ func TestRetryAfterIsReadOfAnyAnswerThatIsNotASuccess(t *testing.T) {
 		want    time.Duration
 		outcome Outcome
 	}{
-		{429, "120", 2 * time.Minute, OutcomeThrottled}, {503, "1", time.Second, OutcomeThrottled}, {503, "86400", time.Hour, OutcomeThrottled},
-		{503, "-1", time.Second, OutcomeThrottled}, {503, "soon", 0, OutcomeFailed}, {429, "soon", 0, OutcomeThrottled}, {500, "60", time.Minute, OutcomeFailed},
-		{404, "60", time.Minute, OutcomeRejected}, {200, "60", 0, OutcomeDelivered},
+		{429, "120", 2 * time.Minute, OutcomeThrottled},
+		{503, "1", time.Second, OutcomeThrottled},
+		{503, "86400", time.Hour, OutcomeThrottled},
+		{503, "-1", time.Second, OutcomeThrottled},
+		{503, "soon", 0, OutcomeFailed},
+		{429, "soon", 0, OutcomeThrottled},
+		{500, "60", time.Minute, OutcomeFailed},
+		{404, "60", time.Minute, OutcomeRejected},
+		{200, "60", 0, OutcomeDelivered},
 	} {
 		url, _ := startReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", c.value)
@@ -243,132 +235,6 @@ func TestTheExcerptIsOfAFailureAndBounded(t *testing.T) {
 				t.Errorf("%d bytes with %d: excerpt of %d bytes, want %d", size, status, len(res.Excerpt), len(want))
 			}
 		}
-	}
-}
-
-func TestSecretsStayIn(t *testing.T) {
-	t.Parallel()
-	const canary = "c4n4ryc4n4ry"
-	var logged bytes.Buffer
-	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&logged), zapcore.DebugLevel))
-	spans := tracetest.NewSpanRecorder()
-	answers := map[string]func(c *rawConn, request string){
-		"an echo": func(c *rawConn, request string) {
-			c.say("HTTP/1.1 400 " + canary + "\r\nX: " + request[:20] + "\r\n\r\n" + request)
-		},
-		"an echo cut off": func(c *rawConn, _ string) {
-			c.say("HTTP/1.1 400 No\r\n\r\n" + strings.Repeat("x", maxExcerpt-8) + canary)
-		},
-		"a broken echo":       func(c *rawConn, request string) { c.say(request) },
-		"an echo in a header": func(c *rawConn, _ string) { c.say("HTTP/1.1 400 No\r\n" + canary + "\x01: " + canary + "\r\n\r\n") },
-		"an echo in the chunk": func(c *rawConn, _ string) {
-			c.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + canary + "\r\n")
-		},
-		"a hang":  func(c *rawConn, _ string) { c.hang() },
-		"a reset": func(c *rawConn, _ string) { c.reset() },
-	}
-	for name, answer := range answers {
-		srv := startRaw(t, func(c *rawConn) {
-			head := c.head()
-			answer(c, head)
-		})
-		endpoint := endpointAt(srv.url + "?key=" + canary)
-		endpoint.Timeout = patience
-		endpoint.Auth = store.Auth{Kind: store.AuthBearer, Secret: canary}
-		s := newSender(t, options{log: log})
-		s.tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-		a := &Attempt{Event: newEvent(`{"secret":"` + canary + `"}`), Endpoint: endpoint, Number: 1}
-		a.Event.Query, a.Event.Headers = "q="+canary, map[string]string{"x": canary}
-		res := s.Send(t.Context(), a)
-		if strings.Contains(res.Error, canary) {
-			t.Errorf("%s: error %q holds the secret", name, res.Error)
-		}
-		if bytes.Contains(res.Excerpt, []byte("Bearer "+canary)) || bytes.HasSuffix(res.Excerpt, []byte("c4n4")) {
-			t.Errorf("%s: excerpt holds the credential: …%q", name, res.Excerpt[max(0, len(res.Excerpt)-200):])
-		}
-		checkResult(t, res)
-	}
-	for _, u := range []string{"http://127.0.0.1:1/" + canary, "http://" + canary + ".invalid/", "http://" + canary + ":x/", "http://10.0.0.1/" + canary} {
-		if res := send(t, newSender(t, options{log: log}), endpointAt(u)); strings.Contains(res.Error, canary) {
-			t.Errorf("error for %s: %q holds the secret", u, res.Error)
-		}
-	}
-	if strings.Contains(logged.String(), canary) || logged.Len() == 0 {
-		t.Errorf("log holds the secret, or nothing: %s", logged.String())
-	}
-	for _, span := range spans.Ended() {
-		text := span.Name() + span.Status().Description
-		for _, a := range span.Attributes() {
-			text += a.Value.Emit()
-		}
-		if strings.Contains(text, canary) {
-			t.Errorf("span %s holds the secret", text)
-		}
-	}
-}
-
-func TestAnAttemptIsASpanUnderTheEvents(t *testing.T) {
-	t.Parallel()
-	for _, status := range []int{200, 404} {
-		url, _ := startReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		spans := tracetest.NewSpanRecorder()
-		s := newSender(t, options{})
-		s.tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-		a := &Attempt{Event: newEvent(""), Endpoint: endpointAt(url), Number: 4}
-		a.Event.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-		res := s.Send(t.Context(), a)
-		ended := spans.Ended()
-		if len(ended) != 1 {
-			t.Fatalf("%d spans, want 1", len(ended))
-		}
-		span := ended[0]
-		if span.Name() != telemetry.SpanAttempt || span.Parent().SpanID().String() != "b7ad6b7169203331" || span.SpanContext().TraceID().String() != "0af7651916cd43dd8448eb211c80319c" {
-			t.Errorf("span %s of %s under %s", span.Name(), span.SpanContext().TraceID(), span.Parent().SpanID())
-		}
-		attrs := map[string]string{}
-		for _, attr := range span.Attributes() {
-			attrs[string(attr.Key)] = attr.Value.Emit()
-		}
-		for key, want := range map[string]string{
-			"sluice.event_id": a.Event.ID.String(), "sluice.endpoint_id": a.Endpoint.ID.String(), "sluice.attempt": "4",
-			"sluice.outcome": res.Outcome.String(), "http.response.status_code": map[int]string{200: "200", 404: "404"}[status],
-		} {
-			if attrs[key] != want {
-				t.Errorf("%s = %q, want %q", key, attrs[key], want)
-			}
-		}
-		if failed := span.Status().Code == codes.Error; failed != (status != 200) {
-			t.Errorf("status %d: span failed %v", status, failed)
-		}
-	}
-}
-
-func TestAttemptsAreCountedFromZero(t *testing.T) {
-	t.Parallel()
-	guard, err := dialguard.New(loopback)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reg := prometheus.NewPedanticRegistry()
-	s := New(Defaults(), guard, zap.NewNop(), reg, nil)
-	defer s.Close()
-	if n, err := testutil.GatherAndCount(reg, "sluice_egress_attempts_total"); err != nil || n != len(Outcomes()) {
-		t.Errorf("%d outcomes from the start (%v), want %d", n, err, len(Outcomes()))
-	}
-	url, _ := startReceiver(t, nil)
-	send(t, s, endpointAt(url))
-	send(t, s, endpointAt(url))
-	send(t, s, endpointAt("nonsense"))
-	for outcome, want := range map[Outcome]float64{OutcomeDelivered: 2, OutcomeRefused: 1, OutcomeFailed: 0} {
-		if got := testutil.ToFloat64(s.metrics.Attempts.WithLabelValues(outcome.String())); got != want {
-			t.Errorf("%s attempts: %v, want %v", outcome, got, want)
-		}
-	}
-	if n, err := testutil.GatherAndCount(reg, "sluice_egress_attempt_seconds"); err != nil || n != 1 {
-		t.Errorf("%d histograms, %v", n, err)
-	}
-	if err := testutil.GatherAndCompare(reg, strings.NewReader("# HELP sluice_egress_connects_total Connections to endpoints that were opened.\n# TYPE sluice_egress_connects_total counter\nsluice_egress_connects_total 1\n"), "sluice_egress_connects_total"); err != nil {
-		t.Error(err)
 	}
 }
 

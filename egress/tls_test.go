@@ -24,22 +24,22 @@ type authority struct {
 	pool *x509.CertPool
 }
 
-func newAuthority(t testing.TB, name string) *authority {
-	t.Helper()
-	a := &authority{key: newKey(t), pool: x509.NewCertPool()}
+func newAuthority(tb testing.TB, name string) *authority {
+	tb.Helper()
+	a := &authority{key: newKey(tb), pool: x509.NewCertPool()}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}
-	a.cert = parseCert(t, sign(t, template, template, &a.key.PublicKey, a.key))
+	a.cert = parseCert(tb, sign(tb, template, template, &a.key.PublicKey, a.key))
 	a.pool.AddCert(a.cert)
 	return a
 }
 
 // issue returns a certificate for 127.0.0.1 that change may spoil.
-func (a *authority) issue(t testing.TB, change func(c *x509.Certificate)) tls.Certificate {
-	t.Helper()
-	key := newKey(t)
+func (a *authority) issue(tb testing.TB, change func(c *x509.Certificate)) tls.Certificate {
+	tb.Helper()
+	key := newKey(tb)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -47,40 +47,40 @@ func (a *authority) issue(t testing.TB, change func(c *x509.Certificate)) tls.Ce
 	if change != nil {
 		change(template)
 	}
-	return tls.Certificate{Certificate: [][]byte{sign(t, template, a.cert, &key.PublicKey, a.key)}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{sign(tb, template, a.cert, &key.PublicKey, a.key)}, PrivateKey: key}
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
+func newKey(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
 
-func sign(t testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) []byte {
-	t.Helper()
+func sign(tb testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) []byte {
+	tb.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return der
 }
 
-func parseCert(t testing.TB, der []byte) *x509.Certificate {
-	t.Helper()
+func parseCert(tb testing.TB, der []byte) *x509.Certificate {
+	tb.Helper()
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cert
 }
 
 // startTLS is startRaw behind TLS.
-func startTLS(t testing.TB, cfg *tls.Config, serve func(c *rawConn, state tls.ConnectionState)) *rawServer {
-	t.Helper()
-	s := startRaw(t, func(c *rawConn) {
+func startTLS(tb testing.TB, cfg *tls.Config, serve func(c *rawConn, state tls.ConnectionState)) *rawServer {
+	tb.Helper()
+	s := startRaw(tb, func(c *rawConn) {
 		secure := tls.Server(c.Conn, cfg)
 		if secure.Handshake() == nil {
 			serve(&rawConn{Conn: secure, r: bufio.NewReader(secure)}, secure.ConnectionState())

@@ -17,7 +17,7 @@ const (
 	bodyRate   = 1 << 10                // bytes per second after that, at least
 	bodyTime   = 30 * time.Second       // for the whole
 	budgetWait = 250 * time.Millisecond // for memory: the budget is shared, and somebody may just be giving some back
-	firstChunk = 4 << 10                // bytes to begin with when the length is not known
+	firstChunk = 8 << 10                // bytes of memory to begin with; bodies up to that are read in one piece
 )
 
 // held is a share of the memory budget.
@@ -55,42 +55,27 @@ func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, limit
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	src := &pacedBody{src: r.Body, control: http.NewResponseController(w), began: began}
-	if r.ContentLength > 0 {
-		return readExactly(ctx, src, r.ContentLength, h)
+	src := &pacedBody{src: http.MaxBytesReader(w, r.Body, limit), control: http.NewResponseController(w), began: began}
+	most := r.ContentLength
+	if most < 0 {
+		most = limit + 1 // one byte over, to see that it is too long
 	}
-	src.src = http.MaxBytesReader(w, r.Body, limit)
-	return readUnknown(ctx, src, limit, h)
-}
-
-func readExactly(ctx context.Context, src io.Reader, n int64, h *held) ([]byte, error) {
-	if err := h.grow(ctx, n); err != nil {
-		return nil, err
-	}
-	body := make([]byte, n) // exactly: it lives until the broker has it
-	if _, err := io.ReadFull(src, body); err != nil {
-		return nil, bodyError(err)
-	}
-	return body, nil
-}
-
-func readUnknown(ctx context.Context, src io.Reader, limit int64, h *held) ([]byte, error) {
-	if err := h.grow(ctx, firstChunk); err != nil {
-		return nil, err
-	}
-	body := make([]byte, 0, firstChunk)
+	// Memory grows with what has come: a length costs nothing to declare, and the rest of the process shares the budget.
+	body := []byte{}
 	for {
 		if len(body) == cap(body) {
-			more := min(int64(cap(body)), limit+1-int64(cap(body))) // one byte over, to see that it is too long
-			if err := h.grow(ctx, more); err != nil {
+			size := min(max(firstChunk, 2*int64(cap(body))), most)
+			if err := h.grow(ctx, size-int64(cap(body))); err != nil {
 				return nil, err
 			}
-			body = append(make([]byte, 0, int64(cap(body))+more), body...)
+			body = append(make([]byte, 0, size), body...)
 		}
 		n, err := src.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case errors.Is(err, io.EOF):
+		case int64(len(body)) == r.ContentLength:
+			return body, nil
+		case errors.Is(err, io.EOF) && r.ContentLength < 0:
 			return body, nil
 		case err != nil:
 			return nil, bodyError(err)

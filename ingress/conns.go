@@ -35,7 +35,7 @@ func (l *perAddress) Accept() (net.Conn, error) {
 		}
 		if !l.enter(client) {
 			l.refused.Inc()
-			conn.Close() //nolint:errcheck // refused anyway
+			conn.Close()
 			continue
 		}
 		return &countedConn{Conn: conn, leave: sync.OnceFunc(func() { l.leave(client) })}, nil

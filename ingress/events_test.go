@@ -23,9 +23,9 @@ const (
 	oddKey     = "slk_odd"
 )
 
-func newPublisherHouse(t testing.TB, change func(*Config, *Deps)) *house {
-	t.Helper()
-	h := newHouse(t, change)
+func newPublisherHouse(tb testing.TB, change func(*Config, *Deps)) *house {
+	tb.Helper()
+	h := newHouse(tb, change)
 	h.snapshot.addKey(publishKey, store.Key{Tenant: "acme", Scope: store.ScopePublish})
 	h.snapshot.addKey(tenantKey, store.Key{Tenant: "acme", Scope: store.ScopeTenant})
 	h.snapshot.addKey(adminKey, store.Key{Scope: store.ScopeAdmin})
@@ -163,11 +163,35 @@ func TestWhoMayPublish(t *testing.T) {
 	r := post(publishKey, plain)
 	r.Header.Add("Authorization", "Bearer "+adminKey)
 	h.wantAnswer(t, h.do(r), http.StatusUnauthorized, "")
+}
 
-	open := newHouse(t, func(_ *Config, d *Deps) { d.Anonymous = true })
-	open.wantAnswer(t, open.do(post("", plain)), http.StatusAccepted, "")
-	if got := open.wantPublished(t, 1)[0].Tenant; got != event.DefaultTenant {
-		t.Errorf("without keys: tenant %q", got)
+func TestWithoutKeysOnlyThisMachineMayPublish(t *testing.T) {
+	const local = "127.0.0.1:50000"
+	tests := []struct {
+		name, from, host string
+		headers          []string
+		status           int
+	}{
+		{"a program here", local, "127.0.0.1:8080", nil, 202},
+		{"a program here by name", "[::1]:50000", "localhost:8080", nil, 202},
+		{"somebody else", "192.0.2.1:50000", "127.0.0.1:8080", nil, 401},
+		{"somebody else with a key", "192.0.2.1:50000", "hooks.example.com", []string{"Authorization", "Bearer " + publishKey}, 202},
+		{"somebody else behind a proxy here", local, "hooks.example.com", nil, 401},
+		{"a page of another site", local, "127.0.0.1:8080", []string{"Origin", "https://evil.example"}, 401},
+		{"a page of another site, in a modern browser", local, "127.0.0.1:8080", []string{"Sec-Fetch-Site", "cross-site"}, 401},
+		{"a site whose name was made to mean us", local, "evil.example:8080", []string{"Origin", "http://evil.example:8080"}, 401},
+	}
+	for _, tt := range tests {
+		h := newPublisherHouse(t, func(_ *Config, d *Deps) { d.Anonymous = true })
+		r := post("", `{"type":"t","data":1}`, tt.headers...)
+		r.RemoteAddr, r.Host = tt.from, tt.host
+		w := h.do(r)
+		if w.Code != tt.status {
+			t.Errorf("%s: answer %d, want %d", tt.name, w.Code, tt.status)
+		}
+		if tt.status == 202 && tt.headers == nil && h.wantPublished(t, 1)[0].Tenant != event.DefaultTenant {
+			t.Errorf("%s: published for another tenant", tt.name)
+		}
 	}
 }
 

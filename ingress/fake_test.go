@@ -1,10 +1,12 @@
 package ingress
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -51,17 +53,17 @@ func (b *fakeBroker) Publish(ctx context.Context, msgs ...*broker.Message) error
 }
 
 // events returns what was published, decoded.
-func (b *fakeBroker) events(t testing.TB) (out []*event.Event) {
-	t.Helper()
+func (b *fakeBroker) events(tb testing.TB) (out []*event.Event) {
+	tb.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, m := range b.messages {
 		e, err := event.Decode(m.Headers, m.Body)
 		if err != nil {
-			t.Fatalf("published what does not decode: %v", err)
+			tb.Fatalf("published what does not decode: %v", err)
 		}
 		if m.Topic != testTopic || string(m.Key) != e.Key {
-			t.Errorf("published to topic %q with key %q, want %q and %q", m.Topic, m.Key, testTopic, e.Key)
+			tb.Errorf("published to topic %q with key %q, want %q and %q", m.Topic, m.Key, testTopic, e.Key)
 		}
 		out = append(out, e)
 	}
@@ -129,8 +131,8 @@ type house struct {
 }
 
 // newHouse has a source NAME of preset NAME for each preset. change may be nil.
-func newHouse(t testing.TB, change func(*Config, *Deps)) *house {
-	t.Helper()
+func newHouse(tb testing.TB, change func(*Config, *Deps)) *house {
+	tb.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	h := &house{
 		broker:   &fakeBroker{},
@@ -158,7 +160,7 @@ func newHouse(t testing.TB, change func(*Config, *Deps)) *house {
 	}
 	var err error
 	if h.Server, err = New(cfg, deps); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }
@@ -174,24 +176,24 @@ func secretFor(preset string) store.Secret {
 }
 
 // signed returns a genuine request of a preset's source with this body.
-func signed(t testing.TB, preset, path string, body []byte) *http.Request {
-	t.Helper()
-	return signedAt(t, preset, path, body, time.Now())
+func signed(tb testing.TB, preset, path string, body []byte) *http.Request {
+	tb.Helper()
+	return signedAt(tb, preset, path, body, time.Now())
 }
 
-func signedAt(t testing.TB, preset, path string, body []byte, at time.Time) *http.Request {
-	t.Helper()
+func signedAt(tb testing.TB, preset, path string, body []byte, at time.Time) *http.Request {
+	tb.Helper()
 	p, _ := provider.Get(preset)
 	scheme, err := p.Bind(nil, []store.Secret{secretFor(preset)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	sample := p.Samples()[0].Request(at)
 	if body != nil {
 		sample.Body = body
 	}
 	if err := scheme.Sign(sample, at); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := httptest.NewRequest(sample.Method, path, bytes.NewReader(sample.Body))
 	r.Header = sample.Header
@@ -205,26 +207,60 @@ func (h *house) do(r *http.Request) *httptest.ResponseRecorder {
 }
 
 // wantAnswer checks status and body, and that all memory was given back.
-func (h *house) wantAnswer(t testing.TB, w *httptest.ResponseRecorder, status int, body string) {
-	t.Helper()
+func (h *house) wantAnswer(tb testing.TB, w *httptest.ResponseRecorder, status int, body string) {
+	tb.Helper()
 	if w.Code != status || body != "" && w.Body.String() != body {
-		t.Errorf("answer %d %q, want %d %q", w.Code, w.Body, status, body)
+		tb.Errorf("answer %d %q, want %d %q", w.Code, w.Body, status, body)
 	}
 	if !h.bodies.TryAcquire(testBudget) {
-		t.Error("memory was not given back")
+		tb.Error("memory was not given back")
 		return
 	}
 	h.bodies.Release(testBudget)
 }
 
 // wantPublished checks how many events were published.
-func (h *house) wantPublished(t testing.TB, n int) []*event.Event {
-	t.Helper()
-	events := h.broker.events(t)
+func (h *house) wantPublished(tb testing.TB, n int) []*event.Event {
+	tb.Helper()
+	events := h.broker.events(tb)
 	if len(events) != n {
-		t.Fatalf("%d events were published, want %d", len(events), n)
+		tb.Fatalf("%d events were published, want %d", len(events), n)
 	}
 	return events
+}
+
+// serve runs the house on ln until the test ends.
+func serve(t *testing.T, ln net.Listener) *house {
+	t.Helper()
+	h := newHouse(t, func(_ *Config, d *Deps) { d.Listener = ln })
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return h
+}
+
+// statuses reads answers until the connection ends.
+func statuses(conn net.Conn) (out []int) {
+	in := bufio.NewReader(conn)
+	for {
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return out
+		}
+		discardBody(res)
+		out = append(out, res.StatusCode)
+	}
+}
+
+func discardBody(res *http.Response) {
+	io.Copy(io.Discard, res.Body) //nolint:errcheck // its status is what counts
+	res.Body.Close()
 }
 
 // unsized hides the length of a body, so that it is sent in chunks.

@@ -5,16 +5,17 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/pkg/event"
+	"github.com/sluicehq/sluice/pkg/listener"
 	"github.com/sluicehq/sluice/store"
 )
 
 // keyPrefix begins every API key, so that one is recognised where it should not be.
 const keyPrefix = "slk_"
 
-// authenticate returns the key of a publisher; nil if none is needed. Keys are found by their digest, so the time that
+// authenticate returns the key of a publisher; nil if it needs none. Keys are found by their digest, so the time that
 // takes tells nothing about them.
 func (c *call) authenticate() (*store.Key, error) {
-	if c.deps.Anonymous {
+	if c.deps.Anonymous && c.local() {
 		return nil, nil
 	}
 	token, ok := bearer(c.r.Header["Authorization"])
@@ -34,6 +35,12 @@ func (c *call) authenticate() (*store.Key, error) {
 		return key, nil
 	}
 	return nil, errScope
+}
+
+// local reports whether the request comes from a program on this machine: over loopback, to a loopback address, and not
+// by a page of another site in a browser here. Behind a proxy on this machine the Host is not loopback.
+func (c *call) local() bool {
+	return listener.Loopback(c.r.RemoteAddr) && listener.LoopbackHost(c.r.Host) && c.sameOrigin.Check(c.r) == nil
 }
 
 func bearer(headers []string) (token string, ok bool) {

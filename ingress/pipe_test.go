@@ -50,25 +50,10 @@ func (l *pipeListener) dial() net.Conn {
 }
 
 // running serves a house on pipes until the test ends.
-func running(t *testing.T, change func(*Config, *Deps)) (*house, *pipeListener) {
+func running(t *testing.T) (*house, *pipeListener) {
 	t.Helper()
 	ln := newPipeListener()
-	h := newHouse(t, func(c *Config, d *Deps) {
-		d.Listener = ln
-		if change != nil {
-			change(c, d)
-		}
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	return h, ln
+	return serve(t, ln), ln
 }
 
 // wire writes a request as text.
@@ -87,8 +72,24 @@ func status(conn net.Conn) int {
 	if err != nil {
 		return 0
 	}
-	io.Copy(io.Discard, res.Body) //nolint:errcheck // only its status matters
+	discardBody(res)
 	return res.StatusCode
+}
+
+// send writes text, as far as the server takes it.
+func send(conn net.Conn, text string) {
+	io.WriteString(conn, text) //nolint:errcheck // a server that hangs up is what tests look for
+}
+
+// pour writes a body at a rate of n bytes per second, until that fails.
+func pour(conn net.Conn, head, body string, n int) {
+	send(conn, head)
+	for ; body != ""; body = body[min(n, len(body)):] {
+		if _, err := io.WriteString(conn, body[:min(n, len(body))]); err != nil {
+			return
+		}
+		time.Sleep(time.Second)
+	}
 }
 
 // drip writes text a byte at a time, until that fails.
@@ -111,32 +112,20 @@ func TestSlowClients(t *testing.T) {
 		most   time.Duration
 	}{
 		{"a header byte every 10 s", func(conn net.Conn, head, _ string) { drip(conn, head, 10*time.Second) }, 400 /* over TCP: closed without an answer */, 5 * time.Second, 5 * time.Second},
-		{"no body at all", func(conn net.Conn, head, _ string) { io.WriteString(conn, head) }, 408, 5 * time.Second, 5 * time.Second},
-		{"a body byte every second", func(conn net.Conn, head, body string) { io.WriteString(conn, head); drip(conn, body, time.Second) }, 408, 5 * time.Second, 6 * time.Second},
+		{"no body at all", func(conn net.Conn, head, _ string) { send(conn, head) }, 408, 5 * time.Second, 5 * time.Second},
+		{"a body byte every second", func(conn net.Conn, head, body string) { send(conn, head); drip(conn, body, time.Second) }, 408, 5 * time.Second, 6 * time.Second},
 		{"just under the rate", func(conn net.Conn, head, body string) {
-			io.WriteString(conn, head)
-			for ; body != ""; body = body[min(900, len(body)):] {
-				if _, err := io.WriteString(conn, body[:min(900, len(body))]); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
-			}
+			pour(conn, head, body, 900)
 		}, 408, 30 * time.Second, 31 * time.Second},
 		{"above the rate", func(conn net.Conn, head, body string) {
-			io.WriteString(conn, head)
-			for ; body != ""; body = body[min(5000, len(body)):] {
-				if _, err := io.WriteString(conn, body[:min(5000, len(body))]); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
-			}
+			pour(conn, head, body, 5000)
 		}, 200, 19 * time.Second, 20 * time.Second},
-		{"a body that stops", func(conn net.Conn, head, body string) { io.WriteString(conn, head+body[:20_000]) }, 408, 24 * time.Second, 25 * time.Second},
+		{"a body that stops", func(conn net.Conn, head, body string) { send(conn, head+body[:20_000]) }, 408, 24 * time.Second, 25 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, ln := running(t, nil)
+				h, ln := running(t)
 				r := signedAt(t, "github", "/in/github", []byte(body), time.Now())
 				head, rest, _ := strings.Cut(wire(t, r), "\r\n\r\n")
 				conn := ln.dial()
@@ -161,22 +150,22 @@ func TestSlowClients(t *testing.T) {
 
 func TestAConnectionOutlivesASlowBrokerBehindASlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, ln := running(t, nil)
+		h, ln := running(t)
 		h.broker.fail = slow
 		r := signedAt(t, "github", "/in/github", []byte("12345"), time.Now())
 		head, body, _ := strings.Cut(wire(t, r), "\r\n\r\n")
 		conn := ln.dial()
 		defer conn.Close()
 		go func() {
-			io.WriteString(conn, head+"\r\n\r\n")
+			send(conn, head+"\r\n\r\n")
 			time.Sleep(4 * time.Second)
-			io.WriteString(conn, body)
+			send(conn, body)
 		}()
 		if got := status(conn); got != 503 {
 			t.Fatalf("answer %d, want 503", got)
 		}
 		h.broker.fail = nil
-		go io.WriteString(conn, wire(t, signedAt(t, "github", "/in/github", []byte("12345"), time.Now())))
+		go send(conn, wire(t, signedAt(t, "github", "/in/github", []byte("12345"), time.Now())))
 		if got := status(conn); got != 200 {
 			t.Errorf("the next request on the connection: %d", got)
 		}
@@ -193,7 +182,7 @@ func TestRequestsUnderWayFinishWhenIngressStops(t *testing.T) {
 		go func() { done <- h.Run(ctx) }()
 		conn := ln.dial()
 		defer conn.Close()
-		go io.WriteString(conn, wire(t, signedAt(t, "github", "/in/github", nil, time.Now())))
+		go send(conn, wire(t, signedAt(t, "github", "/in/github", nil, time.Now())))
 		synctest.Wait()
 		began := time.Now()
 		stop()

@@ -35,6 +35,12 @@ func (c *call) publish(ctx context.Context, deadline time.Duration, msgs ...*bro
 			return errEventTooLarge // before any of them is on its way
 		}
 	}
+	// Beyond that a slow broker would make us hold ever more requests, which all fail in the end.
+	if c.publishing.Add(1) > maxPublishing {
+		c.publishing.Add(-1)
+		return errCrowded
+	}
+	defer c.publishing.Add(-1)
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, publishWait(deadline, began.Sub(c.began)))
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -127,6 +128,31 @@ func TestMemoryForBodiesIsBounded(t *testing.T) {
 	}
 }
 
+func TestADeclaredLengthTakesNoMemory(t *testing.T) {
+	h := newHouse(t, nil)
+	body := bytes.Repeat([]byte("x"), 1<<20)
+	r := signed(t, "github", "/in/github", body)
+	src, came := r.Body, 0
+	r.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) {
+		if want := int64(testBudget - max(firstChunk, 2*came)); h.bodies.TryAcquire(want) {
+			h.bodies.Release(want)
+		} else {
+			t.Errorf("after %d bytes more than twice that is held", came)
+		}
+		n, err := src.Read(p)
+		came += n
+		return n, err
+	}))
+	h.wantAnswer(t, h.do(r), http.StatusOK, "")
+	if got := h.wantPublished(t, 1)[0].Body; !bytes.Equal(got, body) || cap(got) != len(body) {
+		t.Errorf("%d bytes in a buffer of %d", len(got), cap(got))
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestBodiesHoldTheirMemoryUntilTheBrokerHasThem(t *testing.T) {
 	h := newHouse(t, nil)
 	body := bytes.Repeat([]byte("x"), 100_000)
@@ -144,12 +170,12 @@ func TestBodiesHoldTheirMemoryUntilTheBrokerHasThem(t *testing.T) {
 	h.wantPublished(t, 1)
 }
 
-func TestTooManyRequestsAtOnce(t *testing.T) {
+func TestTooManyRequestsWaitForTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, nil)
 		h.broker.fail = slow
-		answers := make(chan int, maxInFlight+10)
-		for range maxInFlight + 10 {
+		answers := make(chan int, maxPublishing+10)
+		for range maxPublishing + 10 {
 			r := signed(t, "token", "/in/token", []byte{})
 			go func() { answers <- h.do(r).Code }()
 		}
@@ -157,13 +183,13 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 		if n := len(answers); n != 10 {
 			t.Errorf("%d were refused at once, want 10", n)
 		}
-		for range maxInFlight + 10 {
+		for range maxPublishing + 10 {
 			if code := <-answers; code != http.StatusServiceUnavailable {
 				t.Fatalf("answer %d", code)
 			}
 		}
-		wantCount(t, h, "none", "busy", 10)
-		wantCount(t, h, "token", "ambiguous", maxInFlight)
+		wantCount(t, h, "token", "busy", 10)
+		wantCount(t, h, "token", "ambiguous", maxPublishing)
 	})
 }
 
@@ -175,8 +201,8 @@ func TestAPanicIsA500(t *testing.T) {
 		t.Error("it is not logged")
 	}
 	wantCount(t, h, "github", "failed", 1)
-	if h.inFlight.Load() != 0 {
-		t.Error("the request still counts as under way")
+	if h.publishing.Load() != 0 {
+		t.Error("the request still counts as waiting")
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *call) holdMemory() *held {
 
 // publicURL is what the provider called, if it signs that.
 func (c *call) publicURL(src *source) string {
-	if c.cfg.PublicURL == "" || !src.scheme.SignsURL() {
+	if !src.scheme.SignsURL() {
 		return ""
 	}
 	url := c.cfg.PublicURL + c.r.URL.EscapedPath()

@@ -105,8 +105,11 @@ func withBody(r *http.Request, body []byte) *http.Request {
 func TestRoutes(t *testing.T) {
 	h := newHouse(t, nil)
 	for _, src := range []*store.Source{
-		{Name: "acme", Provider: "token"}, {Name: "shop", Provider: "token", Tenant: "acme"}, {Name: "ä b/c", Provider: "token"},
-		{Name: "lost", Provider: "of-the-future"}, {Name: "bare", Provider: "github"},
+		{Name: "acme", Provider: "token"},
+		{Name: "shop", Provider: "token", Tenant: "acme"},
+		{Name: "ä b/c", Provider: "token"},
+		{Name: "lost", Provider: "of-the-future"},
+		{Name: "bare", Provider: "github"},
 	} {
 		if src.Name != "bare" {
 			src.Secrets = []store.Secret{testSecret}
@@ -212,6 +215,9 @@ func TestSourcesThatSignTheirURL(t *testing.T) {
 		r := httptest.NewRequest("POST", target, bytes.NewReader(req.Body))
 		r.Header = req.Header
 		h.wantAnswer(t, h.do(r), status, "")
+		if said := h.logs.FilterMessage("source cannot be verified as it is configured; its requests get a 503").Len(); (said == 1) != (status == 503) {
+			t.Errorf("public URL %q: warned %d times", publicURL, said)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ var (
 	errBodySlow      = &refusal{status: http.StatusRequestTimeout, outcome: telemetry.IngressSlow, detail: "the body came too slowly", hangUp: true}
 	errBodyBroken    = &refusal{status: http.StatusBadRequest, outcome: telemetry.IngressMalformed, detail: "the body ended too early, or is wrongly framed", hangUp: true}
 	errNoMemory      = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressBusy, retryAfter: retryMemory, detail: "no memory for the body, try again", hangUp: true}
-	errCrowded       = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressBusy, retryAfter: retryMemory, detail: "too many requests at once, try again", hangUp: true}
+	errCrowded       = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressBusy, retryAfter: retryMemory, detail: "too many requests wait for the broker, try again"}
 	errNotReady      = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressMisconfigured, retryAfter: retryBroker, detail: "the configuration is not loaded yet"}
 	errMisconfigured = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressMisconfigured, retryAfter: retryBroker, detail: "the source cannot be verified as it is configured"}
 	errUnavailable   = &refusal{status: http.StatusServiceUnavailable, outcome: telemetry.IngressUnavailable, retryAfter: retryBroker, detail: "the event could not be made durable, try again"}
@@ -65,8 +65,6 @@ func classify(err error) *refusal {
 		return errMethod
 	case errors.As(err, &inv):
 		return &refusal{status: http.StatusUnauthorized, outcome: telemetry.IngressInvalid, detail: inv.Detail}
-	case errors.Is(err, provider.ErrNoURL):
-		return errMisconfigured
 	case errors.Is(err, event.ErrMediaType):
 		return &refusal{status: http.StatusUnsupportedMediaType, outcome: telemetry.IngressMalformed, detail: err.Error()}
 	case errors.Is(err, broker.ErrTooLarge): // whatever happened to its companions: repeating cannot succeed

@@ -27,10 +27,10 @@ import (
 
 // Limits that are no configuration.
 const (
-	maxHeaders   = 100              // fields of a request
-	maxInFlight  = 4096             // requests at once; further ones are refused
-	writeTimeout = 35 * time.Second // from a request's headers to the end of its answer
-	drain        = 10 * time.Second // for requests under way when Run stops
+	maxHeaders    = 100              // fields of a request
+	maxPublishing = 4096             // requests that wait for the broker; further ones are refused
+	writeTimeout  = 35 * time.Second // from a request's headers to the end of its answer
+	drain         = 10 * time.Second // for requests under way when Run stops
 )
 
 // Snapshot is the configuration at one moment, as ingress sees it. It is read without locks, so it must be immutable.
@@ -55,7 +55,8 @@ type Deps struct {
 	// Bodies is the process's memory for bodies, in bytes. Requests take their body's size from it.
 	Bodies *semaphore.Weighted
 
-	Anonymous  bool         // POST /v1/events needs no key, and may name any tenant
+	// Anonymous lets programs on this machine POST /v1/events without a key, for any tenant. See call.local.
+	Anonymous  bool
 	Listener   net.Listener // to serve on; nil: Run opens Config.Listen
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
@@ -64,15 +65,16 @@ type Deps struct {
 
 // Server accepts webhooks and published events. It is an http.Handler, safe for concurrent use.
 type Server struct {
-	cfg      Config
-	deps     Deps
-	log      *zap.Logger
-	tracing  bool // spans are recorded
-	metrics  *telemetry.Ingress
-	api      telemetry.RequestCounters
-	none     telemetry.RequestCounters
-	sources  sources
-	inFlight atomic.Int64
+	cfg        Config
+	deps       Deps
+	log        *zap.Logger
+	tracing    bool // spans are recorded
+	metrics    *telemetry.Ingress
+	api        telemetry.RequestCounters
+	none       telemetry.RequestCounters
+	sources    sources
+	sameOrigin *http.CrossOriginProtection
+	publishing atomic.Int64
 }
 
 // New returns a server that does nothing yet.
@@ -90,9 +92,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		log:     deps.Log.With(telemetry.Component("ingress")),
 		tracing: !silent,
 		metrics: telemetry.NewIngress(deps.Registerer, provider.Names()),
+
+		sameOrigin: http.NewCrossOriginProtection(),
 	}
 	s.api, s.none = s.metrics.Of(telemetry.ProviderAPI), s.metrics.Of(telemetry.ProviderNone)
-	s.sources = sources{log: s.log, metrics: s.metrics, byID: map[store.SourceID]*source{}}
+	s.sources = sources{log: s.log, metrics: s.metrics, publicURL: cfg.PublicURL != "", byID: map[store.SourceID]*source{}}
 	return s, nil
 }
 
@@ -125,7 +129,6 @@ func (s *Server) Run(ctx context.Context) error {
 // redirect, which webhook senders take for a failure or follow as a GET.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Server: s, w: w, r: r, began: time.Now(), counters: &s.none}
-	running := s.inFlight.Add(1)
 	s.metrics.InFlight.Inc()
 	defer c.finish()
 	if len(r.TransferEncoding) > 0 {
@@ -134,8 +137,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	switch path := r.URL.Path; {
-	case running > maxInFlight:
-		c.refuse(errCrowded)
 	case countHeaders(r.Header) > maxHeaders:
 		c.refuse(errManyHeaders)
 	case path == "/v1/events":
@@ -188,7 +189,6 @@ func (c *call) finish() {
 		}
 	}
 	c.memory.release()
-	c.inFlight.Add(-1)
 	c.metrics.InFlight.Dec()
 	c.counters[c.outcome].Inc()
 	c.metrics.Seconds.Observe(time.Since(c.began).Seconds())

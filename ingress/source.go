@@ -28,8 +28,9 @@ type source struct {
 
 // sources keeps compiled sources: binding decodes keys, which would cost more than the rest of a request.
 type sources struct {
-	log     *zap.Logger
-	metrics *telemetry.Ingress
+	log       *zap.Logger
+	metrics   *telemetry.Ingress
+	publicURL bool // it is known
 
 	mu   sync.RWMutex
 	byID map[store.SourceID]*source
@@ -75,6 +76,9 @@ func (s *sources) bind(src *store.Source) (*provider.Scheme, telemetry.RequestCo
 		return nil, s.metrics.Of(telemetry.ProviderNone)
 	}
 	scheme, err := preset.Bind(src.Params, src.Secrets)
+	if err == nil && scheme.SignsURL() && !s.publicURL {
+		scheme, err = nil, provider.ErrNoURL
+	}
 	if err != nil {
 		s.log.Warn("source cannot be verified as it is configured; its requests get a 503",
 			telemetry.Tenant(src.Tenant), telemetry.Source(src.Name), telemetry.Error(err))

@@ -1,13 +1,10 @@
 package ingress
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,21 +19,11 @@ func listening(t *testing.T) (*house, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(t, func(_ *Config, d *Deps) { d.Listener = ln })
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	return h, ln.Addr().String()
+	return serve(t, ln), ln.Addr().String()
 }
 
 // talk sends raw bytes, as far as they are taken, and returns the status of every answer until the server hangs up.
-func talk(t *testing.T, addr string, send func(io.Writer) error, hangUp bool) (statuses []int) {
+func talk(t *testing.T, addr string, send func(io.Writer) error, hangUp bool) []int {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -54,18 +41,12 @@ func talk(t *testing.T, addr string, send func(io.Writer) error, hangUp bool) (s
 		}
 		sent <- err
 	}()
-	in := bufio.NewReader(conn)
-	for {
-		res, err := http.ReadResponse(in, nil)
-		if err != nil {
-			break
-		}
-		io.Copy(io.Discard, res.Body) //nolint:errcheck // the status is what counts
-		statuses = append(statuses, res.StatusCode)
-	}
+	answers := statuses(conn)
 	conn.Close()
-	<-sent
-	return statuses
+	if err := <-sent; err != nil && len(answers) == 0 {
+		t.Errorf("sending: %v", err)
+	}
+	return answers
 }
 
 func text(s string) func(io.Writer) error {
@@ -157,8 +138,8 @@ func TestBadInputOnTheWire(t *testing.T) {
 	}
 	h.wantPublished(t, 0)
 	h.wantAnswer(t, h.do(signed(t, "github", "/in/github", nil)), 200, "")
-	if h.inFlight.Load() != 0 {
-		t.Error("requests still count as under way")
+	if h.publishing.Load() != 0 {
+		t.Error("requests still count as waiting")
 	}
 }
 

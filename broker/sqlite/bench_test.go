@@ -163,3 +163,72 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
+
+// BenchmarkBacklog reads what was published before: one call of Handle and one ack per message, from the file.
+func BenchmarkBacklog(b *testing.B) {
+	const backlog = 20_000
+	br, err := Open(b.Context(), Defaults(filepath.Join(b.TempDir(), "broker.db")), zap.NewNop(), prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer br.Close(context.WithoutCancel(b.Context()))
+	msgs := slices.Repeat([]*broker.Message{{Topic: "bench", Body: make([]byte, 1024)}}, 64)
+	b.ReportAllocs()
+	var cpu, took time.Duration
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		for range backlog / len(msgs) {
+			if err := br.Publisher().Publish(b.Context(), msgs...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		c := &counter{wake: make(chan struct{}, 1)}
+		b.StartTimer()
+		started, before := time.Now(), cpuTime(b)
+		ran := make(chan error, 1)
+		go func() { ran <- br.Consumer("bench", "bench").Run(ctx, c) }()
+		c.wait(backlog / int64(len(msgs)) * int64(len(msgs)))
+		cancel()
+		if err := <-ran; err != nil {
+			b.Fatal(err)
+		}
+		took += time.Since(started)
+		cpu += cpuTime(b) - before
+		n += int(c.n.Load())
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(n)/took.Seconds(), "msg/s")
+	b.ReportMetric(float64(cpu.Nanoseconds())/1000/float64(n), "cpu-µs/msg")
+}
+
+// BenchmarkLatency publishes one message at a time, and waits for it to be handed out.
+func BenchmarkLatency(b *testing.B) {
+	br, err := Open(b.Context(), Defaults(filepath.Join(b.TempDir(), "broker.db")), zap.NewNop(), prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer br.Close(context.WithoutCancel(b.Context()))
+	ctx, cancel := context.WithCancel(b.Context())
+	c := &counter{wake: make(chan struct{}, 1)}
+	ran := make(chan error, 1)
+	go func() { ran <- br.Consumer("bench", "bench").Run(ctx, c) }()
+	var latencies []time.Duration
+	body := make([]byte, 1024)
+	for n := int64(1); b.Loop(); n++ {
+		started := time.Now()
+		if err := br.Publisher().Publish(ctx, &broker.Message{Topic: "bench", Body: body}); err != nil {
+			b.Fatal(err)
+		}
+		c.wait(n)
+		latencies = append(latencies, time.Since(started))
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		b.Fatal(err)
+	}
+	slices.Sort(latencies)
+	b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
+}

@@ -27,8 +27,12 @@ func (w *writer) commit(ctx context.Context, calls []*call) {
 		w.checkpointer.wrote(bytes)
 		w.publishStreams(ms)
 	} else {
-		err = fmt.Errorf("publish: %w", w.unavailable(err))
 		w.forgetStreams()
+		if ambiguous(err) {
+			err = fmt.Errorf("publish: %w: %w", broker.ErrAmbiguous, explain(w.file.path, err))
+		} else {
+			err = fmt.Errorf("publish: %w", w.refusal(err))
+		}
 	}
 	for _, c := range calls {
 		c.done <- err

@@ -29,15 +29,15 @@ const (
 	fileEnv  = "SLUICE_TEST_FILE"
 )
 
+// roles are what the test binary can be instead of running tests.
+var roles = map[string]func(path string) error{"worker": crashWorker, "opener": openOnly}
+
 func TestMain(m *testing.M) {
-	switch os.Getenv(childEnv) {
-	case "":
+	role, ok := roles[os.Getenv(childEnv)]
+	if !ok {
 		goleak.VerifyTestMain(m)
-	case "worker":
-		exitWith(crashWorker(os.Getenv(fileEnv)))
-	case "opener":
-		exitWith(openOnly(os.Getenv(fileEnv)))
 	}
+	exitWith(role(os.Getenv(fileEnv)))
 }
 
 func exitWith(err error) {

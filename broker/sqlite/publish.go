@@ -113,20 +113,9 @@ func (p *publisher) commit(ctx context.Context, c *call) error {
 
 // result makes the answer for a call of n messages: err is what the ones that were not refused got.
 func (p *publisher) result(n int, refused broker.PublishErrors, err error) error {
-	bad := 0
-	for _, e := range refused {
-		if e != nil {
-			bad++
-		}
-	}
 	published := p.broker.metrics.Published
-	if bad > 0 {
-		published.WithLabelValues(telemetry.PublishTooLarge).Add(float64(bad))
-	}
-	if n > bad {
-		published.WithLabelValues(outcome(err)).Add(float64(n - bad))
-	}
 	if refused == nil && err == nil {
+		published.WithLabelValues(telemetry.PublishOK).Add(float64(n))
 		return nil
 	}
 	if refused == nil {
@@ -136,6 +125,7 @@ func (p *publisher) result(n int, refused broker.PublishErrors, err error) error
 		if refused[i] == nil {
 			refused[i] = err
 		}
+		published.WithLabelValues(outcome(refused[i])).Inc()
 	}
 	return refused
 }
@@ -144,6 +134,8 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return telemetry.PublishOK
+	case errors.Is(err, broker.ErrTooLarge):
+		return telemetry.PublishTooLarge
 	case errors.Is(err, broker.ErrAmbiguous):
 		return telemetry.PublishAmbiguous
 	default:

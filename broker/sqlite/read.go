@@ -50,8 +50,9 @@ type rowReader struct {
 	position int64 // of the next item
 	upto     int64
 	items    []item
-	bytes    int64
-	full     bool
+	bytes    int64 // of the items
+	stored   int   // bytes of the rows they come from
+	full     bool  // there may be more rows
 	reason   string // why what comes next may be missing
 	damaged  []damagedData
 }
@@ -83,6 +84,11 @@ func (r *rowReader) row(row []driver.Value) error {
 	if err != nil {
 		return err
 	}
+	if r.stored > 0 && r.stored+len(data) > takeBytes { // what is held must not wait for more of the budget
+		r.full = true
+		return errStop
+	}
+	r.stored += len(data)
 	id, ms := n[0], n[1]
 	first := id - rowID(r.pump.stream.id, 0)
 	r.missing(first)
@@ -105,9 +111,6 @@ func (r *rowReader) row(row []driver.Value) error {
 		r.damaged = append(r.damaged, damagedData{id, ms, data})
 	} else {
 		r.reason = telemetry.LostGap
-	}
-	if r.full = r.bytes >= takeBytes; r.full {
-		return errStop
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"strings"
 )
 
 // The version of the schema is PRAGMA user_version; application_id tells other SQLite files apart.
@@ -79,7 +80,7 @@ func migrate(ctx context.Context, c *conn) error {
 	}
 	switch {
 	case version == schemaVersion && application == applicationID:
-		return nil
+		return checkSchema(ctx, c)
 	case application == applicationID && version > schemaVersion:
 		return fmt.Errorf("made by a newer Sluice (version %d of the file, this one knows %d): use that", version, schemaVersion)
 	case application != 0 || version != 0 || tables != 0:
@@ -93,6 +94,24 @@ func migrate(ctx context.Context, c *conn) error {
 		}
 		return nil
 	})
+}
+
+// checkSchema verifies that the tables are as they were made: with a flipped bit there, SQLite would find no rows rather
+// than an error.
+func checkSchema(ctx context.Context, c *conn) error {
+	for _, sql := range schema {
+		if !strings.HasPrefix(sql, "CREATE ") {
+			continue
+		}
+		n, err := c.number(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = ? AND name = tbl_name", sql)
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return &damageError{"a table is not as it was made: " + strings.TrimSpace(strings.Split(sql, "(")[0])}
+		}
+	}
+	return nil
 }
 
 // rowSum is the sum of a small table's row; kind keeps rows of different tables apart.

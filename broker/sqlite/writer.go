@@ -199,9 +199,9 @@ func (w *writer) runOnce(ctx context.Context, calls []*call, requests []*request
 		if w.note(err); err == nil && r.then != nil {
 			r.then()
 		}
-		r.done <- w.unavailable(err)
+		r.done <- w.refusal(err)
 		if w.lost {
-			w.refuse(calls, requests[i+1:], w.unavailable(err))
+			w.refuse(calls, requests[i+1:], w.refusal(err))
 			return retryEvery
 		}
 	}
@@ -267,16 +267,13 @@ func (w *writer) note(err error) {
 	}
 }
 
-// unavailable is err as callers get it.
-func (w *writer) unavailable(err error) error {
-	if err == nil || errors.Is(err, broker.ErrUnavailable) {
+// refusal is err as those get it whose messages are not in the file, or who have none.
+func (w *writer) refusal(err error) error {
+	var own *ownError
+	if err == nil || errors.Is(err, broker.ErrUnavailable) || errors.As(err, &own) {
 		return err
 	}
-	kind := broker.ErrUnavailable
-	if ambiguous(err) {
-		kind = broker.ErrAmbiguous
-	}
-	return fmt.Errorf("%w: %w", kind, explain(w.file.path, err))
+	return fmt.Errorf("%w: %w", broker.ErrUnavailable, explain(w.file.path, err))
 }
 
 // reopen opens the file anew and takes over what it says. It reports whether that succeeded.

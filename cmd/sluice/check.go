@@ -31,7 +31,7 @@ func newCheck(g *global) *cobra.Command {
 problem. It changes nothing and may run beside a running sluice. Exits 1 if there is a problem; warnings do not count.`,
 		Example: "  sluice check --config /etc/sluice.yaml",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, warnings, err := g.load(config.Defaults(), true)
 			if err != nil {

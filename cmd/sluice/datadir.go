@@ -23,25 +23,44 @@ const (
 // ends.
 func openDataDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
+		return nil, dataDirProblem(dir, "cannot be made", err)
 	}
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data_dir: not writable: %w", err)
+		return nil, dataDirProblem(dir, "cannot be written to", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := make([]byte, 32)
 		n, _ := f.ReadAt(holder, 0) //nolint:errcheck // it is only told to people
 		f.Close()                   //nolint:errcheck // it was only read
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data_dir: lock %s: %w", path, err)
+			return nil, dataDirProblem(dir, "cannot be locked", err)
 		}
-		return nil, fmt.Errorf("data_dir: %s is in use by another sluice (process %s): stop it, or set another data_dir", dir, holder[:n])
+		return nil, advise(fmt.Errorf("data_dir: %s is in use by another sluice, process %s", dir, holder[:n]),
+			"stop that one first, or set data_dir, or SLUICE_DATA_DIR, to another directory")
 	}
 	f.Truncate(0)                                     //nolint:errcheck // only told to people
 	f.WriteAt(fmt.Appendf(nil, "%d", os.Getpid()), 0) //nolint:errcheck // only told to people
 	return func() { f.Close() }, nil                  //nolint:errcheck // nothing was written that matters
+}
+
+// dataDirProblem says why a data directory is of no use, and what to do.
+func dataDirProblem(dir, what string, err error) error {
+	var inner *fs.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	do := "set data_dir, or SLUICE_DATA_DIR, to a directory that this user may write"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		do = "let this user write there (chown), or " + do
+	case errors.Is(err, unix.EROFS):
+		do = "its file system is mounted read-only: mount it to be written, or " + do
+	case errors.Is(err, unix.ENOSPC):
+		do = "its disk is full: make room, or " + do
+	}
+	return advise(fmt.Errorf("data_dir: %s %s: %w", dir, what, err), "%s", do)
 }
 
 // openSealer returns what seals secrets: the configured keys, or the one in data_dir, which is made if may is set.

@@ -31,10 +31,10 @@ func newDev(g *global) *cobra.Command {
 each provider with its secret, and a built-in receiver that prints what arrives. It is as durable as serve: what it
 accepted survives a kill. Settings of a configuration file and of the environment hold here too.`,
 		Example: `  sluice dev
-  sluice trigger github push                                   # in another terminal
+  sluice trigger github push                                 # in another terminal
   sluice send --type order.paid --data '{"amount": 12}'`,
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, log, err := g.prepare(devDefaults(), cmd.ErrOrStderr())
 			if err != nil {
@@ -75,7 +75,7 @@ func dev(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writer
 	if err != nil {
 		return fmt.Errorf("receiver: %w", err)
 	}
-	r := &receiver{out: out, secret: webhook.GenerateSecret(), status: http.StatusOK}
+	r := &receiver{out: out, style: styleOf(out), secret: webhook.GenerateSecret(), status: http.StatusOK}
 	cfg.Resources.Endpoints = append(cfg.Resources.Endpoints, r.endpoint(ln))
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the drain
 	defer stop()
@@ -127,34 +127,48 @@ func devParam(param provider.Param) string {
 
 // greet tells people where everything is and what to type next.
 func (p *process) greet(out io.Writer, sources []store.Source, receive bool) error {
-	base := "http://" + p.ingressOn.Addr().String()
+	base := localURL(p.ingressOn.Addr().String())
+	st := styleOf(out)
 	w := &lines{out: out}
-	w.add("Sluice %s is ready. What it keeps is in %s.", version, p.cfg.DataDir)
+	w.add("%s What it keeps is in %s.", st.paint(bold, "Sluice "+version+" is ready."), p.cfg.DataDir)
 	w.add("")
 	w.add("  ingress   %s/in/SOURCE, and POST %s/v1/events", base, base)
-	w.add("  control   http://%s/v1/…", p.controlOn.Addr())
-	w.add("  ops       http://%s/metrics", p.opsOn.Addr())
+	w.add("  control   %s/v1/…, described at /openapi.json", localURL(p.controlOn.Addr().String()))
+	w.add("  ops       %s/metrics, /readyz, /healthz", localURL(p.opsOn.Addr().String()))
 	w.add("")
-	w.add("  A source for each provider, with its secret:")
+	w.add("%s", st.paint(bold, "A source for each provider, with its secret:"))
+	w.add("")
+	width := 0
 	for _, s := range sources {
-		secret := "(the configuration file's)"
+		width = max(width, len(s.Name))
+	}
+	for _, s := range sources {
+		secret := "(in the configuration file)"
 		if s.ManagedBy != store.ManagedByFile && len(s.Secrets) > 0 {
 			secret = s.Secrets[0].Reveal()
 		}
-		w.add("    %-18s %s/in/%-18s %s", s.Name, base, s.Name, secret)
+		w.add("  %-*s  %s/in/%-*s  %s", width, s.Name, base, width, s.Name, st.paint(dim, secret))
 	}
 	w.add("")
-	w.add("  Type next, in another terminal:")
-	w.add("    sluice trigger github push                            # a signed sample, as GitHub sends it")
-	w.add(`    sluice send --type order.paid --data '{"amount": 12}'   # an event of your own`)
-	w.add("    sluice events                                         # what came")
-	w.add("    sluice deliveries                                     # where it went")
-	w.add("    sluice listen --fail-first 2                          # another receiver, that fails at first")
+	w.add("%s", st.paint(bold, "Type next, in another terminal:"))
+	w.add("")
+	for _, next := range nextCommands {
+		w.add("  %-56s %s", next[0], st.paint(dim, "# "+next[1]))
+	}
 	if receive {
 		w.add("")
-		w.add("What is delivered is printed here:")
+		w.add("%s", st.paint(bold, "What is delivered is printed here. Ctrl-C stops."))
 	}
 	return w.err
+}
+
+// nextCommands are what a newcomer should try, and what each does.
+var nextCommands = [][2]string{
+	{"sluice trigger github push", "a sample, signed as GitHub signs"},
+	{`sluice send --type order.paid --data '{"amount": 12}'`, "an event of your own"},
+	{"sluice events", "what came in"},
+	{"sluice deliveries", "where it went"},
+	{"sluice listen --type 'order.**' --fail-first 2", "another receiver, to see retries"},
 }
 
 // lines writes lines until one fails.

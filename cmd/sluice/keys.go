@@ -18,8 +18,8 @@ func newKeys(g *global) *cobra.Command {
 		Short:   "Make API keys",
 		Long:    "Make API keys. They are written to the store, beside a running sluice, which takes them in within two seconds.",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return usage(cmd, errors.New("want create")) },
+		Args:    want(),
+		RunE:    needsSubcommand,
 	}
 	var name, tenant, scope string
 	create := &cobra.Command{
@@ -27,7 +27,7 @@ func newKeys(g *global) *cobra.Command {
 		Short: "Make a key and print it, once",
 		Example: `  sluice keys create --scope admin
   sluice keys create --scope publish --tenant acme --name backend`,
-		Args: cobra.NoArgs,
+		Args: want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, key, err := control.GenerateKey(name, tenant, store.Scope(scope))
 			if err != nil {
@@ -38,7 +38,7 @@ func newKeys(g *global) *cobra.Command {
 				return err
 			}
 			if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-				return fmt.Errorf("data_dir: %w", err)
+				return dataDirProblem(cfg.DataDir, "cannot be made", err)
 			}
 			if _, err := openSealer(cfg, true); err != nil { // the first key may be made before the first start
 				return err

@@ -26,7 +26,34 @@ func main() {
 	defer stop()
 	// A second signal kills: whoever sends it does not want to wait for the drain.
 	defer context.AfterFunc(ctx, stop)()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	signal.Ignore(syscall.SIGPIPE) // it would end listen before it has deleted its endpoint: see stdout
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, &stdout{os.Stdout, stop}, os.Stderr))
+}
+
+// stdout is the standard output. When whoever reads it has gone (sluice events | head -1) the command ends, in order.
+type stdout struct {
+	*os.File
+	end func()
+}
+
+var errReaderGone = errors.New("nobody reads the output")
+
+// Write writes b, or fails with errReaderGone.
+func (s *stdout) Write(b []byte) (int, error) {
+	n, err := s.File.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		s.end()
+		err = errReaderGone
+	}
+	return n, err
+}
+
+// WriteString is Write; io.WriteString would find that of os.File.
+func (s *stdout) WriteString(text string) (int, error) { return s.Write([]byte(text)) }
+
+// ReadFrom copies from r; io.Copy would find that of os.File.
+func (s *stdout) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{s}, r)
 }
 
 // run runs one command line and returns its exit code.
@@ -39,12 +66,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errReaderGone):
 		return exitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "sluice: %v\nRun 'sluice %s--help' for usage.\n", usage.err, usage.command)
 		return exitUsage
 	case errors.Is(err, errSaid):
+		return exitFailed
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(errOut, "sluice: interrupted")
 		return exitFailed
 	default:
 		fmt.Fprintf(errOut, "sluice: %v\n", err)

@@ -23,14 +23,14 @@ func newMigrate(g *global) *cobra.Command {
 		Short:   "Bring the database's schema up to date, or say where it stands",
 		Long:    "Bring the database's schema up to date, or say where it stands. dev and serve migrate the embedded database themselves.",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return usage(cmd, errors.New("want up or status")) },
+		Args:    want(),
+		RunE:    needsSubcommand,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:     "up",
 		Short:   "Take every step that is missing",
 		Example: "  sluice migrate up --config /etc/sluice.yaml",
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := g.storePath()
 			if err != nil {
@@ -47,7 +47,7 @@ func newMigrate(g *global) *cobra.Command {
 		Use:     "status",
 		Short:   "List the steps and when they were taken",
 		Example: "  sluice migrate status",
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := g.storePath()
 			if err != nil {

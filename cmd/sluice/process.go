@@ -119,8 +119,8 @@ func (p *process) openListeners(context.Context) error {
 		}
 		ln, err := net.Listen("tcp", l.addr)
 		if err != nil {
-			return fmt.Errorf("%s: %w: is another sluice running? set %s or SLUICE_%s", l.setting, err, l.setting,
-				strings.ToUpper(strings.ReplaceAll(l.setting, ".", "_")))
+			return portTaken(l.setting, err, fmt.Sprintf("set %s, or SLUICE_%s, to another HOST:PORT", l.setting,
+				strings.ToUpper(strings.ReplaceAll(l.setting, ".", "_"))))
 		}
 		*l.to = ln
 		p.onClose(func(context.Context) error {
@@ -289,7 +289,7 @@ func (w watched) Current() dispatcher.Snapshot { return w.Watcher.Current() }
 
 func (p *process) newControl() (func(context.Context) error, error) {
 	s, err := control.New(control.Options{
-		Config: p.cfg.ForControl(), Rules: control.Rules{AllowHTTP: p.cfg.Network.AllowHTTP}, Store: p.store,
+		Config: p.cfg.ForControl(), Rules: control.Rules{CheckURL: p.guard.CheckURL}, Store: p.store,
 		Keys: keyring{p.snapshot}, PublicURL: p.cfg.Ingress.PublicURL, Log: p.log, Registerer: p.metrics, Settle: p.settle,
 	})
 	if err != nil {

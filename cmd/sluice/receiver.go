@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -19,21 +21,25 @@ import (
 )
 
 const (
-	receivedBody  = 1 << 20 // bytes read of a delivery; more is cut in the print
+	receivedBody  = 25 << 20 // the most that ingress takes
 	printedBody   = 4 << 10
+	indentedBody  = 1 << 20 // more is not laid out
+	indentedDepth = 64
 	receiverConns = 256
 )
 
 // receiver is an endpoint for people: it verifies what arrives, prints it, and answers as it is told.
 type receiver struct {
 	out       io.Writer
+	style     style
 	secret    string        // of its endpoint
 	status    int           // of its answers
 	delay     time.Duration // before each
-	failFirst int           // so many first attempts are answered 500
+	failFirst int           // so many first arrivals are answered 500
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards arrivals
 	arrivals int
+	printing sync.Mutex // one arrival at a time; it is held while a slow terminal takes the text
 }
 
 // run serves on ln until ctx ends.
@@ -44,15 +50,16 @@ func (r *receiver) run(ctx context.Context, ln net.Listener, log *zap.Logger) er
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, receivedBody))
 	if err != nil {
-		http.Error(w, "body not read", http.StatusBadRequest)
+		status := http.StatusBadRequest
+		if errors.As(err, new(*http.MaxBytesError)) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		r.write(r.style.paint(red, fmt.Sprintf("a body could not be read: %s → %d", oneLine(err.Error()), status)) + "\n")
+		w.WriteHeader(status)
 		return
 	}
-	signature := "signature ok"
-	if err := webhook.Verify(req.Header, body, time.Now(), r.secret); err != nil {
-		signature = err.Error()
-	}
 	status := r.answer()
-	r.print(req, body, signature, status)
+	r.write(r.describe(req.Header, body, time.Now(), status))
 	if r.delay > 0 {
 		timer := time.NewTimer(r.delay)
 		defer timer.Stop()
@@ -76,41 +83,77 @@ func (r *receiver) answer() int {
 	return r.status
 }
 
-func (r *receiver) print(req *http.Request, body []byte, signature string, status int) {
-	var b bytes.Buffer
-	h := req.Header
-	fmt.Fprintf(&b, "%s  %s  %s  from %s, attempt %s, %d bytes, %s → %d\n", time.Now().Format("15:04:05.000"),
-		printable(h.Get(webhook.HeaderID)), printable(h.Get("sluice-event-type")), printable(h.Get("sluice-source")),
-		printable(h.Get("sluice-attempt")), len(body), signature, status)
-	b.WriteString(pretty(body))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.out.Write(b.Bytes()) //nolint:errcheck // a terminal that is gone
+// describe returns an arrival as text: one line about it, then its body.
+func (r *receiver) describe(h http.Header, body []byte, now time.Time, status int) string {
+	signature := r.style.paint(green, "signature ok")
+	if err := webhook.Verify(h, body, now, r.secret); err != nil {
+		signature = r.style.paint(red, oneLine(err.Error()))
+	}
+	answer := r.style.paint(green, fmt.Sprint(status))
+	if status/100 != 2 {
+		answer = r.style.paint(yellow, fmt.Sprint(status))
+	}
+	return fmt.Sprintf("%s  %s  %s  from %s, attempt %s, %s, %s → %s\n%s", now.Format("15:04:05.000"),
+		r.style.paint(bold, header(h, "sluice-event-type")), header(h, webhook.HeaderID), header(h, "sluice-source"),
+		header(h, "sluice-attempt"), humanBytes(len(body)), signature, answer, pretty(body))
 }
 
-// pretty indents JSON and quotes what is not text, so that nothing that arrives can play with the terminal.
+// header returns a header in one short line.
+func header(h http.Header, name string) string {
+	const most = 255 // characters: as long as a type may be
+	text := oneLine(h.Get(name))
+	if text == "" {
+		return "-"
+	}
+	if utf8.RuneCountInString(text) > most {
+		text = string([]rune(text)[:most]) + "…"
+	}
+	return text
+}
+
+func (r *receiver) write(text string) {
+	r.printing.Lock()
+	defer r.printing.Unlock()
+	io.WriteString(r.out, text) //nolint:errcheck // a reader that is gone ends the command: see stdout
+}
+
+// pretty returns a body as indented text: JSON laid out, what is no text replaced, and cut.
 func pretty(body []byte) string {
-	cut := ""
-	var b bytes.Buffer
-	if json.Valid(body) && json.Indent(&b, body, "  ", "  ") == nil {
-		body = b.Bytes()
-	}
-	if len(body) > printedBody {
-		cut = fmt.Sprintf("  … %d bytes more\n", len(body)-printedBody)
-		body = body[:printedBody]
-	}
 	if len(body) == 0 {
 		return ""
 	}
-	return "  " + printable(string(body)) + "\n" + cut
+	var b bytes.Buffer
+	if shallow(body) && json.Indent(&b, body, "", "  ") == nil {
+		body = b.Bytes()
+	}
+	cut := ""
+	if len(body) > printedBody {
+		cut = fmt.Sprintf("  … %s more\n", humanBytes(len(body)-printedBody))
+		body = body[:printedBody]
+	}
+	return indent(printable(string(body))) + "\n" + cut
 }
 
-// printable replaces control characters, but for line breaks and tabs.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) {
-			return r
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}
+
+// shallow reports whether JSON nests little enough to be laid out: indentation grows with the square of depth.
+func shallow(body []byte) bool {
+	if len(body) > indentedBody {
+		return false
+	}
+	depth := 0
+	for _, c := range body {
+		switch c {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
 		}
-		return '·'
-	}, s)
+		if depth > indentedDepth {
+			return false
+		}
+	}
+	return true
 }

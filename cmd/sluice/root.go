@@ -4,21 +4,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/pkg/config"
 )
-
-// usageError is a command line that makes no sense.
-type usageError struct {
-	command string // with a space behind it; empty: sluice itself
-	err     error
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
 
 // errSaid is a failure that the command has told about already.
 var errSaid = errors.New("failed")
@@ -27,6 +19,12 @@ var errSaid = errors.New("failed")
 type global struct {
 	config string
 }
+
+// Commands stand in the help in the order they are added: what one needs first comes first. The setting is global.
+var _ = func() bool {
+	cobra.EnableCommandSorting = false
+	return true
+}()
 
 func newRoot() *cobra.Command {
 	g := &global{}
@@ -38,22 +36,76 @@ event to the endpoints that subscribe to it, with signing, retries, rate limits 
 
 Start here:
   sluice dev                        everything in one process, on this machine
-  sluice trigger github push        send it a signed sample`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+  sluice trigger github push        send it a signed sample
+
+Commands exit with 0, with 1 if they failed, and with 2 if the command line makes no sense.`,
+		Example: `  sluice dev
+  sluice events get --help`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		Args:              want(),
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringVar(&g.config, "config", "", "configuration file (default ./sluice.yaml if there is one)")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
-	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run:"}, &cobra.Group{ID: groupLook, Title: "Use a running Sluice:"},
+	root.PersistentFlags().StringVar(&g.config, "config", "", "configuration `FILE` (default ./sluice.yaml if there is one)")
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run:"}, &cobra.Group{ID: groupLook, Title: "Use a running sluice:"},
 		&cobra.Group{ID: groupHelp, Title: "Help yourself:"})
-	root.AddCommand(newDev(g), newServe(g), newIngress(g), newEgress(g), newControl(g), newMigrate(g), newCheck(g), newKeys(g), newVersion(),
-		newVerify(), newTrigger(g), newSend(g))
+	root.AddCommand(
+		newDev(g), newServe(g), newIngress(g), newEgress(g), newControl(g), newCheck(g), newMigrate(g), newKeys(g),
+		newTrigger(g), newSend(g), newListen(g), newEvents(g), newDeliveries(g), newSources(g), newEndpoints(g),
+		newVerify(), newVersion(),
+	)
+	root.SetHelpCommand(newHelp(root))
 	root.SetHelpCommandGroupID(groupHelp)
 	root.SetCompletionCommandGroupID(groupHelp)
-	argsAreUsage(root)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			tidyCompletion(cmd)
+		}
+	}
 	return root
+}
+
+// newHelp is cobra's, but that a command that does not exist is a mistake.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]…",
+		Short: "Explain a command",
+		Example: `  sluice help trigger
+  sluice help events list`,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return subcommands(cmd), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			if len(rest) > 0 {
+				return usage(cmd, unknownCommand(about, rest[0]))
+			}
+			return about.Help()
+		},
+	}
+}
+
+// tidyCompletion brings cobra's command into our form.
+func tidyCompletion(cmd *cobra.Command) {
+	cmd.Short = "Print a script that completes commands, names and ids in your shell"
+	cmd.Example = "  source <(sluice completion bash)"
+	cmd.Args, cmd.RunE = want(), needsSubcommand
+	for _, shell := range cmd.Commands() {
+		shell.Args = want()
+		shell.Short = "Print the completion script for " + shell.Name()
+		shell.Example = "  sluice completion " + shell.Name()
+	}
 }
 
 // The groups of commands in the help.
@@ -62,30 +114,6 @@ const (
 	groupLook = "look"
 	groupHelp = "help"
 )
-
-// usage marks err as a mistake in the command line.
-func usage(cmd *cobra.Command, err error) error {
-	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
-	if path != "" {
-		path += " "
-	}
-	return &usageError{command: path, err: err}
-}
-
-// argsAreUsage has every command's complaint about its arguments count as a usage error.
-func argsAreUsage(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usage(cmd, err)
-			}
-			return nil
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		argsAreUsage(sub)
-	}
-}
 
 // load reads the configuration on top of base, and returns what to warn about.
 func (g *global) load(base config.Config, resources bool) (*config.Config, []string, error) {
@@ -97,5 +125,6 @@ func (g *global) load(base config.Config, resources bool) (*config.Config, []str
 			return nil, nil, err
 		}
 	}
-	return config.Load(config.Input{Path: path, Environ: os.Environ(), Base: base, Resources: resources})
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, envControlURL+"=") }) // no setting
+	return config.Load(config.Input{Path: path, Environ: environ, Base: base, Resources: resources})
 }

@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// envKey names the variable with the API key of the command line.
-const envKey = "SLUICE_API_KEY"
-
 func newSend(g *global) *cobra.Command {
-	var base, typ, data, file, id, key, apiKey string
+	var base, typ, data, file, id, key, flagKey string
 	cmd := &cobra.Command{
 		Use:   "send",
 		Short: "Publish an event to a running sluice",
@@ -23,10 +19,13 @@ func newSend(g *global) *cobra.Command {
   sluice send --type order.paid --file order.json --id order-4711 --key customer-7
   SLUICE_API_KEY=slk_… sluice send --type ping --url https://hooks.example.com`,
 		GroupID: groupLook,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if typ == "" {
 				return usage(cmd, errors.New("--type: say what happened, such as order.paid"))
+			}
+			if err := onlyOne(cmd, "data", "file"); err != nil {
+				return err
 			}
 			body := []byte(data)
 			if file != "" {
@@ -36,7 +35,7 @@ func newSend(g *global) *cobra.Command {
 				}
 			}
 			if !json.Valid(body) {
-				return usage(cmd, errors.New("--data: not JSON"))
+				return usage(cmd, errors.New("the data is not JSON; a text is written \"in quotes\""))
 			}
 			cfg, _, err := g.load(devDefaults(), false)
 			if err != nil {
@@ -50,37 +49,39 @@ func newSend(g *global) *cobra.Command {
 				return err
 			}
 			header := http.Header{"Content-Type": {"application/json"}}
-			if apiKey != "" {
-				header.Set("Authorization", "Bearer "+apiKey)
+			if key := apiKey(flagKey); key != "" {
+				header.Set("Authorization", "Bearer "+string(key))
 			}
 			url := strings.TrimSuffix(base, "/") + "/v1/events"
 			status, answer, err := post(cmd.Context(), url, header, doc)
 			if err != nil {
 				return err
 			}
+			if status == http.StatusUnauthorized {
+				return advise(fmt.Errorf("%s wants an API key of scope publish, or does not take this one", shownURL(url)),
+					"make one with 'sluice keys create --scope publish', and set %s", envKey)
+			}
 			if status != http.StatusAccepted {
-				return fmt.Errorf("%s answered %d: %s", url, status, strings.TrimSpace(printable(string(answer))))
+				return fmt.Errorf("%s answered %d: %s", shownURL(url), status, strings.TrimSpace(printable(string(answer))))
 			}
 			var accepted struct {
 				ID string `json:"id"`
 			}
 			if err := json.Unmarshal(answer, &accepted); err != nil {
-				return fmt.Errorf("%s: answer not understood: %w", url, err)
+				return fmt.Errorf("%s: answer not understood: %w", shownURL(url), err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), accepted.ID)
 			return err
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&typ, "type", "", "type of the event, such as order.paid")
-	flags.StringVar(&data, "data", "{}", "its data, JSON")
-	flags.StringVar(&file, "file", "", "file with its data instead; - is standard input")
-	flags.StringVar(&id, "id", "", "your id of it: the same id and data again within 72 hours is dropped")
-	flags.StringVar(&key, "key", "", "ordering key")
-	flags.StringVar(&base, "url", "", "URL of the ingress (default from ingress.listen)")
-	flags.StringVar(&apiKey, "api-key", os.Getenv(envKey), "API key (default $"+envKey+")")
-	flags.Lookup("api-key").DefValue = ""
-	cmd.MarkFlagsMutuallyExclusive("data", "file")
+	flags.StringVar(&typ, "type", "", "`TYPE` of the event, such as order.paid")
+	flags.StringVar(&data, "data", "{}", "its data, `JSON`")
+	flags.StringVarP(&file, "file", "f", "", "`FILE` with its data instead; - is standard input")
+	flags.StringVar(&id, "id", "", "your `ID` of it: the same id and data again within 72 hours is dropped")
+	flags.StringVar(&key, "key", "", "ordering `KEY`")
+	flags.StringVar(&base, "url", "", "`URL` of the ingress (default from ingress.listen)")
+	bindKey(cmd, &flagKey)
 	return cmd
 }
 

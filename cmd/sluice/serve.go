@@ -25,7 +25,7 @@ running deliveries end or are queued, everything is recorded. A second signal en
   sluice serve --config /etc/sluice.yaml
   SLUICE_DATA_DIR=/var/lib/sluice sluice serve`,
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, log, err := g.prepare(config.Defaults(), cmd.ErrOrStderr())
 			if err != nil {
@@ -85,7 +85,7 @@ func newRole(g *global, name, short string) *cobra.Command {
 		Use:     name,
 		Short:   short,
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, _, err := g.load(config.Defaults(), false)
 			if err != nil {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -35,7 +37,7 @@ is the source's: it is read from the store in data_dir, or given with --secret.
   sluice trigger stripe invoice.paid --source billing
   sluice trigger shopify orders/create --url https://hooks.example.com --secret "$SECRET"`,
 		GroupID: groupLook,
-		Args:    cobra.ExactArgs(2),
+		Args:    want("PROVIDER", "EVENT"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
 				return provider.Names(), cobra.ShellCompDirectiveNoFileComp
@@ -63,16 +65,16 @@ is the source's: it is read from the store in data_dir, or given with --secret.
 			}
 			src := store.Source{Name: source, Provider: preset.Name, Secrets: []store.Secret{store.Secret(secret)}}
 			if secret == "" {
-				if src, err = findSource(cmd.Context(), cfg, source, preset.Name); err != nil {
+				if src, err = sourceWithSecrets(cmd.Context(), cfg, source, preset.Name); err != nil {
 					return err
 				}
 			}
 			return trigger(cmd, preset, src, sample, strings.TrimSuffix(base, "/")+"/in/"+source)
 		},
 	}
-	cmd.Flags().StringVar(&base, "url", "", "URL of the ingress (default from ingress.listen)")
-	cmd.Flags().StringVar(&source, "source", "", "name of the source (default the provider's)")
-	cmd.Flags().StringVar(&secret, "secret", "", "secret of the source (default from the store in data_dir)")
+	cmd.Flags().StringVar(&base, "url", "", "`URL` of the ingress (default from ingress.listen)")
+	cmd.Flags().StringVar(&source, "source", "", "`NAME` of the source (default the provider's)")
+	cmd.Flags().StringVar(&secret, "secret", "", "`SECRET` of the source (default from the store in data_dir)")
 	return cmd
 }
 
@@ -99,14 +101,18 @@ func samplesHelp() string {
 
 // localURL is how a listener is reached from this machine.
 func localURL(listen string) string {
-	if strings.HasPrefix(listen, ":") {
-		listen = "127.0.0.1" + listen
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "http://" + listen // validated: it does not happen
 	}
-	return "http://" + strings.Replace(listen, "0.0.0.0:", "127.0.0.1:", 1)
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
-// findSource reads a source with its secrets from the store, beside the process that runs on it.
-func findSource(ctx context.Context, cfg *config.Config, name, preset string) (store.Source, error) {
+// sourceWithSecrets reads a source with its secrets from the store, beside the process that runs on it.
+func sourceWithSecrets(ctx context.Context, cfg *config.Config, name, preset string) (store.Source, error) {
 	st, err := openStoreBeside(ctx, cfg)
 	if err != nil {
 		return store.Source{}, fmt.Errorf("read the source's secret: %w; or give it with --secret", err)
@@ -124,7 +130,8 @@ func findSource(ctx context.Context, cfg *config.Config, name, preset string) (s
 			return s, nil
 		}
 	}
-	return store.Source{}, fmt.Errorf("there is no source %s in %s: name one with --source, or make it with 'sluice sources create'", name, cfg.DataDir)
+	return store.Source{}, advise(fmt.Errorf("there is no source %s in %s", oneLine(name), cfg.DataDir),
+		"name another with --source, or make it: 'sluice sources create %s --provider %s --generate-secret'", oneLine(name), preset)
 }
 
 // trigger signs the sample and posts it.
@@ -144,10 +151,10 @@ func trigger(cmd *cobra.Command, preset *provider.Preset, src store.Source, samp
 		return err
 	}
 	if status/100 != 2 {
-		return fmt.Errorf("%s answered %d: %s", url, status, strings.TrimSpace(printable(string(answer))))
+		return fmt.Errorf("%s answered %d: %s", shownURL(url), status, strings.TrimSpace(printable(string(answer))))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s %s → %s answered %d: accepted, and durable\n", preset.Name, sample.Event, url, status)
-	return nil
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s → %s answered %d: accepted, and durable\n", preset.Name, sample.Event, shownURL(url), status)
+	return err
 }
 
 // post sends a request to a sluice.
@@ -161,7 +168,7 @@ func post(ctx context.Context, url string, header http.Header, body []byte) (sta
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%w: is 'sluice dev' or 'sluice serve' running?", err)
+		return 0, nil, advise(unreachable(url, err), "start 'sluice dev' or 'sluice serve', or say where it is with --url")
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	answer, err = io.ReadAll(io.LimitReader(res.Body, answerBytes))

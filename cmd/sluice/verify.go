@@ -37,7 +37,7 @@ func newVerify() *cobra.Command {
   curl -s localhost/raw | sluice verify --provider stripe --secret whsec_… --header "Stripe-Signature: t=…,v1=…" --at 1732480000
   sluice verify --provider hmac --param header=X-Signature --secret s3cret… --header "X-Signature: …" --at ""`,
 		GroupID: groupHelp,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			scheme, err := f.scheme(cmd)
 			if err != nil {

@@ -14,7 +14,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		GroupID: groupHelp,
-		Args:    cobra.NoArgs,
+		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sluice %s (%s, %s, %s/%s)\n", version, telemetry.Revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

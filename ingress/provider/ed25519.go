@@ -58,12 +58,8 @@ func parseEd25519(k key) (ed25519.PublicKey, ed25519.PrivateKey, error) {
 }
 
 func (s *ed25519Step) verify(req *Request, now time.Time) error {
-	in, err := s.present(req)
-	if err != nil {
-		return err
-	}
 	var room [maxItems]string
-	items, err := s.sig.items(in.fields.header, room[:0])
+	in, items, err := s.present(req, room[:0])
 	if err != nil {
 		return err
 	}

@@ -77,8 +77,10 @@ func TestOneSignatureHasOneReading(t *testing.T) {
 	if err := s.Verify(signed, testNow); err != nil {
 		t.Fatal(err)
 	}
-	shifted := &Request{Header: http.Header{"Webhook-Id": {"msg_1.1790000000"}, "Webhook-Timestamp": {"1790000001"},
-		"Webhook-Signature": signed.Header["Webhook-Signature"]}, Body: []byte(`{"test": 1}`)}
+	shifted := &Request{Header: http.Header{
+		"Webhook-Id": {"msg_1.1790000000"}, "Webhook-Timestamp": {"1790000001"},
+		"Webhook-Signature": signed.Header["Webhook-Signature"],
+	}, Body: []byte(`{"test": 1}`)}
 	wantReason(t, s.Verify(shifted, testNow), ReasonMalformed)
 }
 

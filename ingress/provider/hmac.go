@@ -53,12 +53,8 @@ func newMACKey(newHash func() hash.Hash, raw []byte) *macKey {
 }
 
 func (s *hmacStep) verify(req *Request, now time.Time) error {
-	in, err := s.present(req)
-	if err != nil {
-		return err
-	}
 	var room [maxItems]string
-	items, err := s.sig.items(in.fields.header, room[:0])
+	in, items, err := s.present(req, room[:0])
 	if err != nil {
 		return err
 	}

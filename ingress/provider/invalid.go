@@ -25,8 +25,8 @@ type InvalidError struct {
 // Error returns the detail.
 func (e *InvalidError) Error() string { return e.Detail }
 
-// ErrNoURL: the scheme signs the URL that the provider called, and that is not known. This is a fault of ours, not of the
-// request.
+// ErrNoURL is returned when the scheme signs the URL that the provider called, and that is not known. This is a fault of
+// ours, not of the request.
 var ErrNoURL = errors.New("the provider signs its URL: set ingress.public_url")
 
 func invalid(r Reason, detail string) error { return &InvalidError{Reason: r, Detail: detail} }

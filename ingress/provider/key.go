@@ -79,17 +79,17 @@ func (k keySpec) decodeOne(s indexed) (key, error) {
 	return made, nil
 }
 
-// claims reports whether the step wants this secret for its prefix, or, with none, whether it takes any.
-func (s *stepSpec) claims(secret string) (byPrefix, any bool) {
+// claims reports whether the step wants this secret for its prefix, and whether it also takes those that nobody claims.
+func (s *stepSpec) claims(secret string) (byPrefix, unclaimed bool) {
 	if len(s.AnyOf) == 0 {
 		byPrefix = slices.ContainsFunc(s.Key.Claims, func(p string) bool { return strings.HasPrefix(secret, p) })
 		return byPrefix, len(s.Key.Claims) == 0
 	}
 	for i := range s.AnyOf {
 		p, a := s.AnyOf[i].claims(secret)
-		byPrefix, any = byPrefix || p, any || a
+		byPrefix, unclaimed = byPrefix || p, unclaimed || a
 	}
-	return byPrefix, any
+	return byPrefix, unclaimed
 }
 
 // distribute gives each secret to the step that claims its prefix, else to the first that takes any.
@@ -99,12 +99,12 @@ next:
 	for _, s := range secrets {
 		fallback := -1
 		for i := range steps {
-			byPrefix, any := steps[i].claims(s.text)
+			byPrefix, unclaimed := steps[i].claims(s.text)
 			if byPrefix {
 				given[i] = append(given[i], s)
 				continue next
 			}
-			if any && fallback < 0 {
+			if unclaimed && fallback < 0 {
 				fallback = i
 			}
 		}

@@ -152,7 +152,9 @@ func TestTheBodyIsCoveredOnlyIfEveryConfiguredSchemeCoversIt(t *testing.T) {
 		secrets []string
 		want    bool
 	}{
-		{"gitlab", []string{testWhsec}, true}, {"gitlab", []string{testSecret}, false}, {"gitlab", []string{testWhsec, testSecret}, false},
+		{"gitlab", []string{testWhsec}, true},
+		{"gitlab", []string{testSecret}, false},
+		{"gitlab", []string{testWhsec, testSecret}, false},
 		{"standard-webhooks", []string{testWhsec, public}, true},
 	} {
 		if got := bind(t, tt.preset, nil, tt.secrets...).CoversBody(); got != tt.want {

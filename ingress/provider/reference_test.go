@@ -56,43 +56,61 @@ func signStandard(h http.Header, ts, secret string, body []byte) {
 }
 
 var subjects = []subject{
-	{preset: "github", secret: testSecret, signature: "X-Hub-Signature-256", covers: true,
+	{
+		preset: "github", secret: testSecret, signature: "X-Hub-Signature-256", covers: true,
 		sign: func(h http.Header, _, secret string, body []byte) {
 			hexDigest(h, "X-Hub-Signature-256", "sha256=", secret, string(body))
-		}},
-	{preset: "shopify", secret: testSecret, signature: "X-Shopify-Hmac-Sha256", covers: true,
+		},
+	},
+	{
+		preset: "shopify", secret: testSecret, signature: "X-Shopify-Hmac-Sha256", covers: true,
 		sign: func(h http.Header, _, secret string, body []byte) {
 			h.Set("X-Shopify-Hmac-Sha256", base64.StdEncoding.EncodeToString(macOf(secret, string(body))))
-		}},
-	{preset: "stripe", secret: "whsec_" + testSecret, signature: "Stripe-Signature", covers: true,
+		},
+	},
+	{
+		preset: "stripe", secret: "whsec_" + testSecret, signature: "Stripe-Signature", covers: true,
 		sign: func(h http.Header, ts, secret string, body []byte) {
 			hexDigest(h, "Stripe-Signature", "t="+ts+",v1=", secret, ts+"."+string(body))
-		}},
-	{preset: "slack", secret: testSecret, signature: "X-Slack-Signature", timestamp: "X-Slack-Request-Timestamp", covers: true,
+		},
+	},
+	{
+		preset: "slack", secret: testSecret, signature: "X-Slack-Signature", timestamp: "X-Slack-Request-Timestamp", covers: true,
 		sign: func(h http.Header, ts, secret string, body []byte) {
 			h.Set("X-Slack-Request-Timestamp", ts)
 			hexDigest(h, "X-Slack-Signature", "v0=", secret, "v0:"+ts+":"+string(body))
-		}},
+		},
+	},
 	{preset: "standard-webhooks", secret: testWhsec, signature: "Webhook-Signature", timestamp: "Webhook-Timestamp", covers: true, sign: signStandard},
 	{preset: "gitlab", secret: testWhsec, signature: "Webhook-Signature", timestamp: "Webhook-Timestamp", covers: true, sign: signStandard},
-	{preset: "gitlab", secret: testSecret, signature: "X-Gitlab-Token",
-		sign: func(h http.Header, _, secret string, _ []byte) { h.Set("X-Gitlab-Token", secret) }},
-	{preset: "hmac", secret: testSecret, signature: "X-Signature", covers: true,
+	{
+		preset: "gitlab", secret: testSecret, signature: "X-Gitlab-Token",
+		sign: func(h http.Header, _, secret string, _ []byte) { h.Set("X-Gitlab-Token", secret) },
+	},
+	{
+		preset: "hmac", secret: testSecret, signature: "X-Signature", covers: true,
 		sign: func(h http.Header, _, secret string, body []byte) {
 			hexDigest(h, "X-Signature", "", secret, string(body))
-		}},
-	{preset: "hmac", secret: testSecret, signature: "X-Sig", timestamp: "X-Time", covers: true,
+		},
+	},
+	{
+		preset: "hmac", secret: testSecret, signature: "X-Sig", timestamp: "X-Time", covers: true,
 		params: map[string]string{"header": "X-Sig", "content": "{ts}.{body}", "timestamp": "header:X-Time", "encoding": "base64"},
 		sign: func(h http.Header, ts, secret string, body []byte) {
 			h.Set("X-Time", ts)
 			h.Set("X-Sig", base64.StdEncoding.EncodeToString(macOf(secret, ts+"."+string(body))))
-		}},
-	{preset: "token", params: map[string]string{"header": "Authorization", "prefix": "Bearer "}, secret: testSecret, signature: "Authorization",
-		sign: func(h http.Header, _, secret string, _ []byte) { h.Set("Authorization", "Bearer "+secret) }},
-	{preset: "basic", secret: "sluice:" + testSecret, signature: "Authorization",
+		},
+	},
+	{
+		preset: "token", params: map[string]string{"header": "Authorization", "prefix": "Bearer "}, secret: testSecret, signature: "Authorization",
+		sign: func(h http.Header, _, secret string, _ []byte) { h.Set("Authorization", "Bearer "+secret) },
+	},
+	{
+		preset: "basic", secret: "sluice:" + testSecret, signature: "Authorization",
 		sign: func(h http.Header, _, secret string, _ []byte) {
 			h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(secret)))
-		}},
+		},
+	},
 }
 
 func (s *subject) name() string { return s.preset + " by " + s.signature }
@@ -105,33 +123,34 @@ func (s *subject) otherSecret() string {
 	return "other:" + s.secret
 }
 
-func (s *subject) scheme(t testing.TB, secrets ...string) *Scheme {
-	t.Helper()
+func (s *subject) scheme(tb testing.TB, secrets ...string) *Scheme {
+	tb.Helper()
 	if len(secrets) == 0 {
 		secrets = []string{s.secret}
 	}
-	return bind(t, s.preset, s.params, secrets...)
+	return bind(tb, s.preset, s.params, secrets...)
 }
 
 // request returns a genuine request, signed at ts by the reference.
 func (s *subject) request(ts string) *Request {
 	req := &Request{Method: http.MethodPost, Body: []byte("{\"type\": \"ping\",\r\n \"id\": \"1\"}"), Header: http.Header{
-		"Content-Type": {"application/json"}, "Webhook-Id": {"msg_1"}, "X-Github-Event": {"ping"}}}
+		"Content-Type": {"application/json"}, "Webhook-Id": {"msg_1"}, "X-Github-Event": {"ping"},
+	}}
 	s.sign(req.Header, ts, s.secret, req.Body)
 	return req
 }
 
 func seconds(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-func bind(t testing.TB, preset string, params map[string]string, secrets ...string) *Scheme {
-	t.Helper()
+func bind(tb testing.TB, preset string, params map[string]string, secrets ...string) *Scheme {
+	tb.Helper()
 	p, ok := Get(preset)
 	if !ok {
-		t.Fatalf("no preset %s", preset)
+		tb.Fatalf("no preset %s", preset)
 	}
 	s, err := p.Bind(params, sealed(secrets...))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

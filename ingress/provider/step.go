@@ -127,29 +127,39 @@ func (s *signed) consistent() error {
 	return nil
 }
 
-// present reads the claims of req and checks that all of the content is there.
-func (s *signed) present(req *Request) (presented, error) {
+// present reads the claims of req and checks that all of the content is there. It appends the signatures that count to
+// items, which has room for maxItems.
+func (s *signed) present(req *Request, items []string) (presented, []string, error) {
 	header, err := s.sig.from.one(req)
 	if err != nil {
-		return presented{}, err
+		return presented{}, nil, err
 	}
 	in := presented{fields: fieldsOf{sig: &s.sig, header: header}}
+	if err := s.fill(&in, req); err != nil {
+		return in, nil, err
+	}
+	items, err = s.sig.items(header, items)
+	return in, items, err
+}
+
+// fill reads what stands beside the signature.
+func (s *signed) fill(in *presented, req *Request) (err error) {
 	for i := range s.content {
 		if p := &s.content[i]; p.kind == signatureField {
 			if _, err := in.fields.one(p.text); err != nil {
-				return in, err
+				return err
 			}
 		}
 	}
 	if s.ts != nil {
 		if in.ts, err = s.ts.text(req, in.fields); err != nil {
-			return in, err
+			return err
 		}
 		if in.at, err = s.ts.parse(in.ts); err != nil {
-			return in, invalid(ReasonMalformed, fmt.Sprintf("the timestamp is not in the form %q", s.ts.unit))
+			return invalid(ReasonMalformed, fmt.Sprintf("the timestamp is not in the form %q", s.ts.unit))
 		}
 	}
-	return in, s.content.check(req)
+	return s.content.check(req)
 }
 
 // fresh checks the time of a request whose signature is right.
@@ -177,6 +187,11 @@ func (s *signed) signWith(req *Request, now time.Time, digest func(message []byt
 	}
 	if err := s.content.check(req); err != nil {
 		return fmt.Errorf("sign: %w", err)
+	}
+	for _, p := range s.content {
+		if p.kind == signatureField && (s.ts == nil || p.text != s.ts.field) {
+			return fmt.Errorf("sign: only the provider knows what {sig.%s} is", p.text)
+		}
 	}
 	in := presented{fields: fieldsOf{sig: &s.sig}}
 	var before []field

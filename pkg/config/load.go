@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+
+	"github.com/sluicehq/sluice/pkg/control"
 )
 
 // DefaultPath is the file that commands read when none is named and it is there.
@@ -81,16 +83,23 @@ func (r references) resolve(p *problems, c *Config, resources bool) {
 		return
 	}
 	for i := range c.Sources {
-		resolveAll(r, p, fmt.Sprintf("sources[%d].secrets", i), c.Sources[i].Secrets)
+		r.resolveSource(p, fmt.Sprintf("sources[%d]", i), &c.Sources[i])
 	}
 	for i := range c.Endpoints {
-		at, e := fmt.Sprintf("endpoints[%d]", i), &c.Endpoints[i]
-		resolveAll(r, p, at+".secrets", e.Secrets)
-		if e.Auth != nil {
-			resolve(r, p, at+".auth.password", &e.Auth.Password)
-			resolve(r, p, at+".auth.token", &e.Auth.Token)
-			resolve(r, p, at+".auth.value", &e.Auth.Value)
-		}
+		r.resolveEndpoint(p, fmt.Sprintf("endpoints[%d]", i), &c.Endpoints[i])
+	}
+}
+
+func (r references) resolveSource(p *problems, at string, s *control.SourceSpec) {
+	resolveAll(r, p, join(at, "secrets"), s.Secrets)
+}
+
+func (r references) resolveEndpoint(p *problems, at string, e *control.EndpointSpec) {
+	resolveAll(r, p, join(at, "secrets"), e.Secrets)
+	if e.Auth != nil {
+		resolve(r, p, join(at, "auth.password"), &e.Auth.Password)
+		resolve(r, p, join(at, "auth.token"), &e.Auth.Token)
+		resolve(r, p, join(at, "auth.value"), &e.Auth.Value)
 	}
 }
 
@@ -108,17 +117,22 @@ func resolve[S ~string](r references, p *problems, path string, secret *S) {
 
 // replace resolves one value; what is no reference stays.
 func (r references) replace(p *problems, path string, value *string) {
-	text, err := *value, error(nil)
-	if name, ok := strings.CutPrefix(*value, "env:"); ok {
-		text, err = r.variable(name)
-	} else if name, ok := strings.CutPrefix(*value, "file:"); ok {
-		text, err = r.file(name)
-	}
+	text, err := r.value(*value)
 	if err != nil {
 		p.add(path, "%s", err)
 		return
 	}
 	*value = text
+}
+
+func (r references) value(text string) (string, error) {
+	if name, ok := strings.CutPrefix(text, "env:"); ok {
+		return r.variable(name)
+	}
+	if name, ok := strings.CutPrefix(text, "file:"); ok {
+		return r.file(name)
+	}
+	return text, nil
 }
 
 func (r references) variable(name string) (string, error) {

@@ -102,6 +102,12 @@ type TenantInput struct {
 	Tenant string `query:"tenant" maxLength:"64" doc:"Only of this tenant. For admin keys; others see their own anyway."`
 }
 
+// ListInput is the parameters of lists that have a tenant and nothing else.
+type ListInput struct {
+	TenantInput
+	PageInput
+}
+
 // IDInput is the parameter of routes to one thing.
 type IDInput struct {
 	ID string `path:"id" maxLength:"64"`

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/sluicehq/sluice/store"
 )
@@ -50,7 +51,8 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		next(huma.WithValue(ctx, callerKey{}, caller{}))
 		return
 	}
-	text, ok := bearer(ctx.Header("Authorization"))
+	r, _ := humago.Unwrap(ctx)
+	text, ok := bearer(r.Header["Authorization"])
 	if !ok {
 		s.refuseKey(ctx, errNoKey)
 		return

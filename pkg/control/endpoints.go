@@ -107,10 +107,7 @@ func (s *Server) endpointRoutes(api huma.API) {
 		"Delete an endpoint", "What waits for it is canceled; what is under way finishes.", http.StatusNotFound, http.StatusConflict), s.deleteEndpoint)
 }
 
-func (s *Server) listEndpoints(ctx context.Context, in *struct {
-	TenantInput
-	PageInput
-}) (*bodyOf[Page[Endpoint]], error) {
+func (s *Server) listEndpoints(ctx context.Context, in *ListInput) (*bodyOf[Page[Endpoint]], error) {
 	tenant, err := callerOf(ctx).tenant(in.Tenant)
 	if err != nil {
 		return nil, err

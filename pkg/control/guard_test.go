@@ -103,19 +103,19 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 
 func TestWithTheStoreAwayEveryRouteSaysSo(t *testing.T) {
 	t.Parallel()
+	w := newWorld(t, withoutKeys)
+	w.store.down = true
 	for _, r := range routes(t) {
 		if r.path == "/v1/providers" {
 			continue // asks nothing
 		}
-		w := newWorld(t, withoutKeys)
-		w.store.down = true
 		a := w.request(r.method, r.address(t, w, "acme"), "", r.payload(t))
 		p := want[problem](t, a, http.StatusServiceUnavailable)
 		if a.header.Get("Retry-After") != "1" || strings.Contains(a.body, "/secret/path") || p.Errors != nil {
 			t.Errorf("%s %s: Retry-After %q, %s", r.method, r.path, a.header.Get("Retry-After"), a.body)
 		}
-		if w.logs.FilterMessageSnippet("store does not answer").Len() != 1 {
-			t.Errorf("%s %s: logged %v, want why", r.method, r.path, w.logs.All())
+		if logged := w.logs.TakeAll(); len(logged) != 1 || !strings.Contains(logged[0].Message, "store does not answer") {
+			t.Errorf("%s %s: logged %v, want why", r.method, r.path, logged)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func GenerateKey(name, tenant string, scope store.Scope) (text string, key store
 		return "", store.Key{}, fmt.Errorf("scope %.80q: want admin, tenant or publish", scope)
 	}
 	var b [keyBytes]byte
-	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(b[:]) // never fails since Go 1.24
 	text = keyPrefix + event.EncodeBase32(b[:])
 	return text, store.Key{
 		Tenant: tenant,
@@ -55,9 +55,12 @@ func GenerateKey(name, tenant string, scope store.Scope) (text string, key store
 	}, nil
 }
 
-// bearer returns the key in an Authorization header; the scheme may be of any case.
-func bearer(header string) (text string, ok bool) {
-	scheme, text, ok := strings.Cut(header, " ")
+// bearer returns the key in the one Authorization header there must be; the scheme may be of any case.
+func bearer(headers []string) (text string, ok bool) {
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, text, ok := strings.Cut(headers[0], " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") {
 		return "", false
 	}

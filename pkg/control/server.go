@@ -67,8 +67,8 @@ const (
 
 // New returns the management API.
 func New(o Options) (*Server, error) {
-	for _, p := range o.Config.Validate() {
-		return nil, p
+	if list := o.Config.Validate(); len(list) > 0 {
+		return nil, list[0]
 	}
 	if o.Keys == nil && o.Config.Auth != AuthNone {
 		return nil, errors.New("control.auth: keys: there is no keyring")
@@ -104,7 +104,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // Run serves on ln, which it closes, until ctx ends; requests under way then have 5 s to finish.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	if s.cfg.Auth == AuthNone && !listener.Loopback(ln.Addr().String()) {
-		ln.Close() //nolint:errcheck // the refusal says more
+		ln.Close()
 		return fmt.Errorf("control.auth: none: anybody who reaches %s would be admin", ln.Addr())
 	}
 	return listener.Serve(ctx, ln, s, listener.Options{

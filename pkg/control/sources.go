@@ -67,10 +67,7 @@ func (s *Server) sourceRoutes(api huma.API) {
 		"Delete a source", "Its path answers 404 within 2 s. What came through it stays in the history.", http.StatusNotFound, http.StatusConflict), s.deleteSource)
 }
 
-func (s *Server) listSources(ctx context.Context, in *struct {
-	TenantInput
-	PageInput
-}) (*bodyOf[Page[Source]], error) {
+func (s *Server) listSources(ctx context.Context, in *ListInput) (*bodyOf[Page[Source]], error) {
 	tenant, err := callerOf(ctx).tenant(in.Tenant)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -35,7 +36,7 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.connect)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := g.dialFirst(ctx, targets[:min(len(targets), maxAddresses)])
 	if err != nil {
@@ -65,6 +66,9 @@ func (g *Guard) addresses(ctx context.Context, host string) ([]netip.Addr, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDenied, err)
 	}
+	if strings.HasSuffix(host, ".") {
+		name += "." // not to be completed by a search list
+	}
 	return g.resolver.lookup(ctx, name)
 }
 
@@ -72,7 +76,7 @@ func (g *Guard) addresses(ctx context.Context, host string) ([]netip.Addr, error
 // the next, so that a family that leads nowhere costs little (RFC 8305). It returns when all it started has ended.
 func (g *Guard) dialFirst(ctx context.Context, targets []netip.AddrPort) (net.Conn, error) {
 	if len(targets) == 1 {
-		return g.dial(ctx, targets[0])
+		return g.dialOne(ctx, targets[0])
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	type result struct {
@@ -98,7 +102,7 @@ func (g *Guard) dialFirst(ctx context.Context, targets []netip.AddrPort) (net.Co
 			target := targets[started]
 			started, running = started+1, running+1
 			go func() {
-				conn, err := g.dial(ctx, target)
+				conn, err := g.dialOne(ctx, target)
 				results <- result{conn, err}
 			}()
 			next.Reset(fallbackDelay)
@@ -109,7 +113,7 @@ func (g *Guard) dialFirst(ctx context.Context, targets []netip.AddrPort) (net.Co
 				winner = r.conn
 				cancel()
 			case r.err == nil:
-				r.conn.Close() //nolint:errcheck // the slower of two; nothing was sent on it
+				r.conn.Close() // the slower of two; nothing was sent on it
 			default:
 				if firstErr == nil || noWayThere(firstErr) { // whoever was reached has more to say
 					firstErr = r.err
@@ -124,7 +128,7 @@ func (g *Guard) dialFirst(ctx context.Context, targets []netip.AddrPort) (net.Co
 	return nil, firstErr
 }
 
-func (g *Guard) dial(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+func (g *Guard) dialTCP(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	d := net.Dialer{ControlContext: g.Control, FallbackDelay: -1}
 	return d.DialContext(ctx, "tcp", target.String())
 }
@@ -168,7 +172,7 @@ func isIPv4(err error) bool {
 func hasRoute() bool {
 	for _, addr := range []string{"1.1.1.1:53", "[2606:4700:4700::1111]:53"} {
 		if conn, err := net.Dial("udp", addr); err == nil {
-			conn.Close() //nolint:errcheck // a socket nothing was sent on
+			conn.Close()
 			return true
 		}
 	}

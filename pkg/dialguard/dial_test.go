@@ -154,8 +154,15 @@ func TestDialOfNonsenseIsDenied(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, Config{Allow: []string{"0.0.0.0/0"}})
 	for _, c := range []struct{ network, address string }{
-		{"udp", "127.0.0.1:53"}, {"tcp4", "127.0.0.1:80"}, {"tcp", "127.0.0.1"}, {"tcp", "127.0.0.1:http"}, {"tcp", "127.0.0.1:99999"},
-		{"tcp", ":80"}, {"tcp", "a b:80"}, {"tcp", "127.0.0.1:22"}, {"tcp", ""},
+		{"udp", "127.0.0.1:53"},
+		{"tcp4", "127.0.0.1:80"},
+		{"tcp", "127.0.0.1"},
+		{"tcp", "127.0.0.1:http"},
+		{"tcp", "127.0.0.1:99999"},
+		{"tcp", ":80"},
+		{"tcp", "a b:80"},
+		{"tcp", "127.0.0.1:22"},
+		{"tcp", ""},
 	} {
 		if _, err := g.DialContext(t.Context(), c.network, c.address); !errors.Is(err, ErrDenied) {
 			t.Errorf("DialContext(%q, %q) = %v, want ErrDenied", c.network, c.address, err)

@@ -31,8 +31,9 @@ type Guard struct {
 	allowHTTP bool
 	own       []netip.AddrPort
 	resolver  *resolver
-	connect   time.Duration
-	hasRoute  func() bool
+
+	dialOne  func(ctx context.Context, target netip.AddrPort) (net.Conn, error) // to an address that was checked
+	hasRoute func() bool
 }
 
 // New returns the guard of cfg, which must be valid. own are the addresses this process listens on: they are refused
@@ -47,14 +48,9 @@ func New(cfg Config, own ...netip.AddrPort) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{
-		allow:     allow,
-		allowHTTP: cfg.AllowHTTP,
-		own:       listeners,
-		resolver:  newResolver(),
-		connect:   connectTimeout,
-		hasRoute:  hasRoute,
-	}, nil
+	g := &Guard{allow: allow, allowHTTP: cfg.AllowHTTP, own: listeners, resolver: newResolver(), hasRoute: hasRoute}
+	g.dialOne = g.dialTCP
+	return g, nil
 }
 
 // expandOwn replaces unspecified addresses by those of the machine's interfaces.

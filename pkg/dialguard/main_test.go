@@ -8,11 +8,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newGuard(t testing.TB, cfg Config) *Guard {
-	t.Helper()
+func newGuard(tb testing.TB, cfg Config) *Guard {
+	tb.Helper()
 	g, err := New(cfg)
 	if err != nil {
-		t.Fatalf("New(%+v) = %v", cfg, err)
+		tb.Fatalf("New(%+v) = %v", cfg, err)
 	}
 	return g
 }

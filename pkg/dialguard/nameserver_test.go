@@ -34,20 +34,30 @@ type reply struct {
 
 func startDNS(t *testing.T, answer func(q dnsmessage.Question, asked int) reply) *dnsServer {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := listenDNS(t)
 	s := &dnsServer{addr: udp.LocalAddr().String(), answer: answer, asked: map[string]int{}}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.serveUDP(udp) })
 	wg.Go(func() { s.serveTCP(tcp) })
 	t.Cleanup(func() { udp.Close(); tcp.Close(); wg.Wait() })
 	return s
+}
+
+// listenDNS takes a port that is free for both.
+func listenDNS(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tcp, err := net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
 }
 
 func (s *dnsServer) serveUDP(conn net.PacketConn) {

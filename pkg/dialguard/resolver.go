@@ -65,7 +65,7 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]netip.Addr, error
 		switch {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("look up the host: %w", ctx.Err())
-		case a.err == errGaveUp:
+		case errors.Is(a.err, errGaveUp):
 			continue // whoever asked had to leave: it says nothing about the host
 		}
 		return a.addrs, a.err

@@ -64,7 +64,7 @@ func TestAnswersAreKeptForHalfAMinuteAndFailuresForFiveSeconds(t *testing.T) {
 		if s.calls["ok.example"] != 1 || s.calls["gone.example"] != 1 {
 			t.Errorf("look-ups within 5 s: %v, want 1 each", s.calls)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask()
 		if s.calls["gone.example"] != 2 {
 			t.Errorf("look-ups of a failed host after 5 s: %d, want 2", s.calls["gone.example"])
@@ -74,7 +74,7 @@ func TestAnswersAreKeptForHalfAMinuteAndFailuresForFiveSeconds(t *testing.T) {
 		if s.calls["ok.example"] != 1 {
 			t.Errorf("look-ups within 30 s: %d, want 1", s.calls["ok.example"])
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask()
 		if s.calls["ok.example"] != 2 {
 			t.Errorf("look-ups after 30 s: %d, want 2", s.calls["ok.example"])

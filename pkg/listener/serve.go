@@ -58,7 +58,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o Options) erro
 	select {
 	case err = <-broken:
 	case <-ctx.Done():
-		stop(srv, base, o.Grace)
+		stop(base, srv, o.Grace)
 		err = <-broken
 	}
 	abort()
@@ -70,7 +70,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o Options) erro
 	return fmt.Errorf("listen on %s: %w", ln.Addr(), err)
 }
 
-func stop(srv *http.Server, base context.Context, grace time.Duration) {
+func stop(base context.Context, srv *http.Server, grace time.Duration) {
 	deadline, cancel := context.WithTimeout(base, grace)
 	defer cancel()
 	srv.Shutdown(deadline) //nolint:errcheck // only says that grace ran out; the caller then closes

@@ -47,18 +47,18 @@ func TestServeLetsRequestsUnderWayFinish(t *testing.T) {
 	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-release
-		io.WriteString(w, "done")
+		answer(w, "done")
 	}), options())
-	answer := make(chan string, 1)
+	got := make(chan string, 1)
 	go func() {
 		resp, err := http.Get(s.url)
 		if err != nil {
-			answer <- err.Error()
+			got <- err.Error()
 			return
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
-		answer <- string(body) + errorText(err)
+		got <- string(body) + errorText(err)
 	}()
 	<-entered
 	s.stop()
@@ -68,8 +68,8 @@ func TestServeLetsRequestsUnderWayFinish(t *testing.T) {
 	default:
 	}
 	close(release)
-	if got := <-answer; got != "done" {
-		t.Errorf("answer = %q, want done", got)
+	if text := <-got; text != "done" {
+		t.Errorf("answer = %q, want done", text)
 	}
 	if err := <-s.done; err != nil {
 		t.Errorf("Serve = %v, want nil", err)
@@ -117,19 +117,17 @@ func TestServeReturnsWhyItsListenerBroke(t *testing.T) {
 func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 	o := options()
 	o.Conns = 1
-	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }), o)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, "ok") }), o)
 	addr := strings.TrimPrefix(s.url, "http://")
 	first := dial(t, addr)
 	wantAnswer(t, first) // keeps the connection open
 	second := dial(t, addr)
-	io.WriteString(second, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	second.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if _, err := second.Read(make([]byte, 1)); !isTimeout(err) {
+	ask(t, second)
+	if err := read(t, second, 50*time.Millisecond); !isTimeout(err) {
 		t.Fatalf("second connection: %v, want no answer while the first is open", err)
 	}
 	first.Close()
-	second.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := second.Read(make([]byte, 1)); err != nil {
+	if err := read(t, second, 10*time.Second); err != nil {
 		t.Errorf("second connection after the first closed: %v", err)
 	}
 }
@@ -143,7 +141,9 @@ func TestServerComplaintsAreLoggedAsWarnings(t *testing.T) {
 		resp.Body.Close()
 	}
 	s.stop()
-	<-s.done
+	if err := <-s.done; err != nil {
+		t.Errorf("Serve = %v, want nil", err)
+	}
 	if all := logs.All(); len(all) != 1 || all[0].Level != zap.WarnLevel || !strings.Contains(all[0].Message, "broken") {
 		t.Errorf("logged %v, want one warning about the panic", all)
 	}
@@ -161,12 +161,31 @@ func dial(t *testing.T, addr string) net.Conn {
 
 func wantAnswer(t *testing.T, conn net.Conn) {
 	t.Helper()
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Read(make([]byte, 512)); err != nil {
+	ask(t, conn)
+	if err := read(t, conn, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
+
+func ask(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns why nothing could be read from conn within wait.
+func read(t *testing.T, conn net.Conn, wait time.Duration) error {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := conn.Read(make([]byte, 512))
+	return err
+}
+
+// answer writes text; when that fails, whoever asked sees it.
+func answer(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 
 func isTimeout(err error) bool {
 	var ne net.Error

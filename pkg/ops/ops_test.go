@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -168,7 +167,6 @@ func status(t *testing.T, addr, host string) int {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, resp.Body)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	return resp.StatusCode
 }

@@ -34,8 +34,10 @@ const (
 	ingressOutcomes
 )
 
-var ingressOutcomeNames = [ingressOutcomes]string{"accepted", "challenge", "invalid", "unknown", "method", "too_large", "malformed", "slow",
-	"busy", "unavailable", "ambiguous", "misconfigured", "failed"}
+var ingressOutcomeNames = [ingressOutcomes]string{
+	"accepted", "challenge", "invalid", "unknown", "method", "too_large", "malformed", "slow",
+	"busy", "unavailable", "ambiguous", "misconfigured", "failed",
+}
 
 // String returns the label value.
 func (o IngressOutcome) String() string { return ingressOutcomeNames[o] }

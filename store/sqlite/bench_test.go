@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,5 +72,46 @@ func BenchmarkCommonEvent(b *testing.B) {
 	b.ReportMetric(float64(record.Microseconds())/per, "record-µs/event")
 	if info, err := os.Stat(s.path); err == nil {
 		b.ReportMetric(float64(info.Size())/per, "B/event")
+	}
+}
+
+// BenchmarkSteadyLoad measures latency at 500 events a second, each seen and recorded by itself: what a batch of one
+// waits for Seen and for Record, checkpoints included. Run it with -benchtime 5000x.
+func BenchmarkSteadyLoad(b *testing.B) {
+	s := reopen(b, migrated(b), store.GenerateKey())
+	for range 100 {
+		if _, rows := commonEvents(500); s.Record(b.Context(), rows) != nil {
+			b.Fatal("not recorded")
+		}
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var seen, record []time.Duration
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for b.Loop() {
+		<-tick.C
+		wg.Go(func() {
+			queries, rows := commonEvents(1)
+			t0 := time.Now()
+			if _, err := s.Seen(b.Context(), queries); err != nil {
+				b.Error(err)
+			}
+			t1 := time.Now()
+			if err := s.Record(b.Context(), rows); err != nil {
+				b.Error(err)
+			}
+			t2 := time.Now()
+			mu.Lock()
+			defer mu.Unlock()
+			seen, record = append(seen, t1.Sub(t0)), append(record, t2.Sub(t1))
+		})
+	}
+	wg.Wait()
+	for name, all := range map[string][]time.Duration{"seen": seen, "record": record} {
+		slices.Sort(all)
+		b.ReportMetric(float64(all[len(all)/2].Microseconds()), name+"-p50-µs")
+		b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), name+"-p99-µs")
+		b.ReportMetric(float64(all[len(all)*999/1000].Microseconds()), name+"-p99.9-µs")
 	}
 }

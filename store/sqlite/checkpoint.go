@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	logPages     = 4096             // the log is moved once it has grown by so many pages (16 MiB)
+	logPages     = 8192             // the log is moved once it has grown by so many pages (64 MiB)
 	finishPages  = 1024             // what a mover beside the writer may leave for the writer itself
 	optimizeEach = 6 * time.Hour    // statistics for the planner
 	retryPause   = 10 * time.Second // after a checkpoint that failed
 )
 
 // checkpoints moves the log into the database, beside the writer: SQLite's own way is to have the commit that fills the
-// log move all of it, which stalls every job behind it for the tens of milliseconds that 16 MiB take. The log starts
+// log move all of it, which stalls every job behind it for the tenths of a second that 64 MiB take. The log starts
 // again from its beginning only when all of it was moved while nothing was appended, so the writer moves the last few
 // pages between two groups.
 type checkpoints struct {

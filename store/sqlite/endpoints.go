@@ -95,7 +95,7 @@ const (
 	// namedEndpoint uses endpoints_name.
 	namedEndpoint = `SELECT ` + endpointColumns + ` FROM endpoints WHERE tenant = ? AND name = ? AND state <> 'deleted'`
 	// changedSinceEndpoints uses endpoints_version.
-	changedSinceEndpoints = `SELECT ` + endpointColumns + ` FROM endpoints WHERE version > ? ORDER BY id`
+	changedSinceEndpoints = `SELECT ` + endpointColumns + ` FROM endpoints INDEXED BY endpoints_version WHERE version > ? ORDER BY id`
 	// insertEndpoint makes the row: what is sealed is bound to its number.
 	insertEndpoint = `INSERT INTO endpoints (tenant, name, spec, state, state_since, managed_by, created_at, updated_at, version)
 		VALUES (?, ?, '', '', 0, '', 0, 0, 0)`

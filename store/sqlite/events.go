@@ -62,6 +62,11 @@ func (s *Store) putEvent(c *conn, row *store.EventRow) error {
 	if err := st.run(); err != nil || c.changes() == 0 {
 		return err
 	}
+	if e.GivenID != "" {
+		if err := s.given.put(c, e.GivenID, e.ID); err != nil {
+			return err
+		}
+	}
 	return putBody(c, e.ID, e.Body)
 }
 
@@ -118,44 +123,20 @@ func (s *Store) GetEvent(ctx context.Context, id event.ID) (store.RecordedEvent,
 	return r, nil
 }
 
-// ListEvents goes down the key from the newest; by given id or key down that index. Other filters are tried row by row,
-// which ends with ctx.
+// ListEvents goes down the key from the newest, or down events_key. Other filters are tried row by row, which ends with
+// ctx. By given id it asks given_ids.
 func (s *Store) ListEvents(ctx context.Context, q store.EventQuery) (rows []store.RecordedEvent, err error) {
 	low, high := span(q.Since, q.Until, q.Before)
 	if q.Limit <= 0 || bytes.Compare(low, high) >= 0 {
 		return nil, nil
 	}
-	err = s.read(ctx, func(c *conn) error {
-		rows = nil
-		where := []string{"id >= ? AND id < ?"}
-		if q.Tenant != "" {
-			where = append(where, "tenant = ?")
+	err = s.read(ctx, func(c *conn) (err error) {
+		if q.GivenID != "" {
+			rows, err = s.eventsGiven(c, &q, low, high)
+		} else {
+			rows, err = s.events(c, &q, low, high)
 		}
-		for _, f := range eventFilters(&q) {
-			where = append(where, f.column+" = ?")
-		}
-		st := c.prepare(`SELECT ` + eventColumns + ` FROM events WHERE ` + strings.Join(where, " AND ") + ` ORDER BY id DESC LIMIT ?`)
-		st.blob(low).blob(high)
-		if q.Tenant != "" {
-			tenant, found, err := s.tenants.number(c, q.Tenant, nil)
-			if err != nil || !found {
-				return err
-			}
-			st.int(tenant)
-		}
-		for _, f := range eventFilters(&q) {
-			st.string(f.value)
-		}
-		st.int(int64(q.Limit))
-		for st.next() {
-			r, err := s.readEvent(c, st)
-			if err != nil {
-				st.err = err
-				break
-			}
-			rows = append(rows, r)
-		}
-		return st.end()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
@@ -163,12 +144,42 @@ func (s *Store) ListEvents(ctx context.Context, q store.EventQuery) (rows []stor
 	return rows, nil
 }
 
-type filter struct{ column, value string }
-
-// eventFilters returns the columns that must have one value, always in one order: each combination is prepared once.
-func eventFilters(q *store.EventQuery) []filter {
-	all := []filter{{"given_id", q.GivenID}, {"key", q.Key}, {"source", q.Source}, {"type", q.Type}}
-	return slices.DeleteFunc(all, func(f filter) bool { return f.value == "" })
+func (s *Store) events(c *conn, q *store.EventQuery, low, high []byte) (rows []store.RecordedEvent, err error) {
+	where := []string{"id >= ? AND id < ?"}
+	tenant := int64(0)
+	if q.Tenant != "" {
+		var found bool
+		if tenant, found, err = s.tenants.number(c, q.Tenant, nil); err != nil || !found {
+			return nil, err
+		}
+		where = append(where, "tenant = ?")
+	}
+	filters := []struct{ column, value string }{{"key", q.Key}, {"source", q.Source}, {"type", q.Type}}
+	for _, f := range filters {
+		if f.value != "" {
+			where = append(where, f.column+" = ?")
+		}
+	}
+	st := c.prepare(`SELECT ` + eventColumns + ` FROM events WHERE ` + strings.Join(where, " AND ") + ` ORDER BY id DESC LIMIT ?`)
+	st.blob(low).blob(high)
+	if q.Tenant != "" {
+		st.int(tenant)
+	}
+	for _, f := range filters {
+		if f.value != "" {
+			st.string(f.value)
+		}
+	}
+	st.int(int64(q.Limit))
+	for st.next() {
+		r, err := s.readEvent(c, st)
+		if err != nil {
+			st.err = err
+			break
+		}
+		rows = append(rows, r)
+	}
+	return rows, st.end()
 }
 
 // span returns the ids from since up to and excluding until and before; zero ones do not bound it.

@@ -25,7 +25,7 @@ const (
 	// listKeys goes up the key of the table: oldest first.
 	listKeys = `SELECT ` + keyColumns + ` FROM keys WHERE deleted_at IS NULL ORDER BY id`
 	// changedSinceKeys uses keys_version.
-	changedSinceKeys = `SELECT ` + keyColumns + ` FROM keys WHERE version > ? ORDER BY id`
+	changedSinceKeys = `SELECT ` + keyColumns + ` FROM keys INDEXED BY keys_version WHERE version > ? ORDER BY id`
 	selectKey        = `SELECT 1 FROM keys WHERE id = ? AND deleted_at IS NULL`
 	buryKey          = `UPDATE keys SET deleted_at = ?, version = ? WHERE id = ?`
 )

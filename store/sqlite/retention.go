@@ -46,6 +46,11 @@ func (s *Store) Expire(ctx context.Context, bodies, history, now time.Time, limi
 			}
 			left -= c.changes()
 		}
+		gone, err := expireGivenIDs(c, cut, left)
+		if err != nil {
+			return err
+		}
+		left -= gone
 		if err := c.prepare(expireQuarantine).int(history.UnixMilli()).int(left).run(); err != nil {
 			return err
 		}

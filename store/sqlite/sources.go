@@ -67,7 +67,7 @@ const (
 	// namedSource uses sources_name.
 	namedSource = `SELECT ` + sourceColumns + ` FROM sources WHERE tenant = ? AND name = ? AND deleted_at IS NULL`
 	// changedSinceSources uses sources_version.
-	changedSinceSources = `SELECT ` + sourceColumns + ` FROM sources WHERE version > ? ORDER BY id`
+	changedSinceSources = `SELECT ` + sourceColumns + ` FROM sources INDEXED BY sources_version WHERE version > ? ORDER BY id`
 	// insertSource makes the row: what is sealed is bound to its number.
 	insertSource = `INSERT INTO sources (tenant, name, provider, dedupe, managed_by, created_at, updated_at, version)
 		VALUES (?, ?, '', 0, '', 0, 0, 0)`

@@ -65,7 +65,12 @@ func reopen(t testing.TB, path string, key store.Secret) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Config{Path: path, Sealer: sealer}, zaptest.NewLogger(t), prometheus.NewRegistry())
+	return openWith(t, Config{Path: path, Sealer: sealer})
+}
+
+func openWith(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(cfg, zaptest.NewLogger(t), prometheus.NewPedanticRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

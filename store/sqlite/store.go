@@ -27,6 +27,7 @@ type Config struct {
 const (
 	defaultReaders = 4
 	writerCache    = "PRAGMA cache_size = -24576" // 24 MiB: what one group dirties, and the upper levels of each tree
+	seeingCache    = "PRAGMA cache_size = -16384" // 16 MiB: digests are looked up in random order
 	readerCache    = "PRAGMA cache_size = -4096"  // 4 MiB each; the kernel keeps the rest
 )
 
@@ -41,6 +42,7 @@ type Store struct {
 	seeing  chan *conn // the one that Seen reads with: who holds it is the only one that claims
 	claims  claims
 	tenants tenants
+	given   givenIDs
 	writer  *writer
 
 	ageing  claimSweep
@@ -105,7 +107,7 @@ func (s *Store) open(readers int) (err error) {
 	}
 	writing := connect(writerCache, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0", "PRAGMA temp_store = MEMORY")
 	moving := connect("PRAGMA wal_autocheckpoint = 0", "PRAGMA synchronous = FULL")
-	seeing := connect(readerCache, "PRAGMA query_only = ON")
+	seeing := connect(seeingCache, "PRAGMA query_only = ON")
 	reading := make([]*conn, readers)
 	for i := range reading {
 		reading[i] = connect(readerCache, "PRAGMA query_only = ON")
@@ -114,6 +116,9 @@ func (s *Store) open(readers int) (err error) {
 		return err
 	}
 	if err := checkSchema(writing); err != nil {
+		return err
+	}
+	if err := s.given.open(writing); err != nil {
 		return err
 	}
 	s.writer = newWriter(s, writing, moving)
@@ -163,13 +168,13 @@ func readWith(ctx context.Context, conns chan *conn, f func(*conn) error) error 
 	return err
 }
 
-// Check writes nothing but takes the write lock and commits, and opens every secret.
+// Check writes a page and commits, and opens every secret.
 func (s *Store) Check(ctx context.Context) error {
 	var problems []error
 	if err := s.read(ctx, checkSchema); err != nil {
 		problems = append(problems, err)
 	}
-	if err := s.write(ctx, durable, 1, func(c *conn) error { return c.prepare(touch).run() }); err != nil {
+	if err := s.write(ctx, durable, 1, func(c *conn) error { return probe(c, s.now()) }); err != nil {
 		problems = append(problems, fmt.Errorf("store %s cannot be written: %w", s.path, err))
 	}
 	if _, err := s.Changes(ctx, 0); err != nil {
@@ -178,8 +183,14 @@ func (s *Store) Check(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// touch writes a row as it is.
-const touch = `UPDATE counters SET value = value WHERE name = 'configuration'`
+// probe writes a row and takes it away again: SQLite writes no page for a row that is written as it is.
+func probe(c *conn, now time.Time) error {
+	const node = "\x00check"
+	if err := c.prepare(heartbeat).string(node).int(now.UnixMilli()).run(); err != nil {
+		return err
+	}
+	return c.prepare(leaveNodes).string(node).run()
+}
 
 // Close waits for what was handed to the store, moves the log into the database and closes the connections.
 func (s *Store) Close() error {

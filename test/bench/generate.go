@@ -28,6 +28,7 @@ type schedule struct {
 type progress struct {
 	Done       bool           `json:"done"`
 	Sent       int64          `json:"sent"`     // taken off the schedule
+	Waiting    int64          `json:"waiting"`  // of those, for a connection or for its answer
 	OK         int64          `json:"ok"`       // answered 2xx
 	Measured   []int64        `json:"measured"` // of those, after the warm-up and by type
 	Refused    map[string]int `json:"refused"`  // other answers, by status
@@ -101,9 +102,9 @@ type run struct {
 	begin time.Time
 	acks  *latencies
 
-	sent, ok, unknown, lag, elapsed atomic.Int64
-	measured                        []atomic.Int64 // by type
-	overloaded                      atomic.Bool
+	sent, answered, ok, unknown, lag, elapsed atomic.Int64
+	measured                                  []atomic.Int64 // by type
+	overloaded                                atomic.Bool
 
 	mu      sync.Mutex
 	refused map[string]int
@@ -200,6 +201,7 @@ func (r *run) client(addr string, s *signer, jobs <-chan job) {
 		default:
 			r.refuse(statusError(status))
 		}
+		r.answered.Add(1)
 	}
 }
 
@@ -225,9 +227,11 @@ func (r *run) isDone() bool {
 }
 
 func (r *run) progress() progress {
+	answered := r.answered.Load() // before what was sent: else there could be more of it
 	p := progress{
 		Done: r.isDone(), Sent: r.sent.Load(), OK: r.ok.Load(), Unknown: r.unknown.Load(), Overloaded: r.overloaded.Load(), Elapsed: time.Since(r.begin), Lag: time.Duration(r.lag.Load()), Refused: map[string]int{},
 	}
+	p.Waiting = p.Sent - answered
 	for i := range r.measured {
 		p.Measured = append(p.Measured, r.measured[i].Load())
 	}

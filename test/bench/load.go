@@ -40,7 +40,7 @@ type loadResult struct {
 	Signature  int64              `json:"bad_signatures"`
 	Ack        quantiles          `json:"ack"`
 	EndToEnd   quantiles          `json:"end_to_end"`
-	Backlog    []float64          `json:"backlog"` // accepted less delivered, each half second
+	Backlog    []float64          `json:"backlog"` // due and not delivered, each half second
 	CPU        map[string]float64 `json:"cpu_us_per_event"`
 	Cores      float64            `json:"cores"` // used by the three processes together
 	Memory     memory             `json:"memory"`
@@ -128,7 +128,7 @@ func (m *measurement) watch(ctx context.Context) (p progress, got arrivals, err 
 		}
 		if now := time.Now(); p.Done || now.Sub(sampled) >= poll {
 			sampled = now
-			m.result.Backlog = append(m.result.Backlog, float64(m.accepted(p)-got.Delivered))
+			m.result.Backlog = append(m.result.Backlog, float64(p.Waiting+m.accepted(p)-got.Delivered))
 		}
 	}
 	return p, got, nil

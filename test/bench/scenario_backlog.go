@@ -71,6 +71,9 @@ func (b *bench) backlog(ctx context.Context, n int64) (_ *backlogReport, err err
 	if err := s.behave(dead, behaveOK, 2*time.Millisecond); err != nil {
 		return nil, err
 	}
+	if err := b.awaitProbe(ctx, s); err != nil {
+		return nil, err
+	}
 	if rep.Draining, err = calm("while the backlog drains"); err != nil {
 		return nil, err
 	}
@@ -116,9 +119,26 @@ func (b *bench) pileUp(ctx context.Context, s *stage, n int64) (float64, error) 
 	}
 }
 
-// watchDrain follows the recovered endpoint until nothing waits, at most four minutes.
+// awaitProbe waits until the recovered endpoint is noticed: as long as the longest pause between probes, and a little.
+func (b *bench) awaitProbe(ctx context.Context, s *stage) error {
+	for deadline := time.Now().Add(7 * time.Minute); ; {
+		var got arrivals
+		args := statsArgs{Window: backlogWindow, Endpoints: []int{dead}}
+		if err := errors.Join(pause(ctx, poll), s.receiver.call("stats", args, &got)); err != nil {
+			return err
+		}
+		if got.Delivered > 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the endpoint recovered, and nothing was sent to it for seven minutes")
+		}
+	}
+}
+
+// watchDrain follows the recovered endpoint until nothing waits, at most five minutes.
 func (b *bench) watchDrain(ctx context.Context, s *stage, rep *backlogReport, recovered time.Time) error {
-	deadline := recovered.Add(b.seconds(300, 90))
+	deadline := time.Now().Add(b.seconds(300, 60))
 	for said := time.Now(); ; {
 		var got arrivals
 		args := statsArgs{Window: backlogWindow, Endpoints: []int{dead}}

@@ -15,7 +15,7 @@ type capacity struct {
 }
 
 // findMax searches for it: a flood tells the region, steps of a fifth up or down bracket it, and halving narrows it to a
-// twelfth. The last rate sustained is confirmed over the whole window, less a twentieth each time it is not.
+// twelfth. The last rate sustained is confirmed over the whole window, less a tenth each time it is not.
 func (r *rig) findMax(ctx context.Context, step, window time.Duration) (capacity, error) {
 	var c capacity
 	try := func(rate float64, warm, measure time.Duration) (loadResult, error) {
@@ -63,7 +63,7 @@ func (r *rig) findMax(ctx context.Context, step, window time.Duration) (capacity
 	if best == 0 {
 		return c, errors.New("no rate near the flood's was sustained")
 	}
-	for range 4 {
+	for range 6 {
 		if c.Max, err = try(best, step/5, window); err != nil {
 			return c, err
 		}
@@ -71,7 +71,7 @@ func (r *rig) findMax(ctx context.Context, step, window time.Duration) (capacity
 		if c.Max.Unfit == "" {
 			return c, nil
 		}
-		best *= 0.95
+		best *= 0.9
 	}
 	return c, errors.New("no rate near the best step's was sustained over the whole window")
 }

@@ -22,10 +22,10 @@ type stage struct {
 // delivery is one as the API gives it.
 type delivery struct {
 	ID       string `json:"id"`
-	Event    string `json:"event_id"`
-	Endpoint string `json:"endpoint_id"`
+	Event    string `json:"event"`
+	Endpoint string `json:"endpoint"`
 	State    string `json:"state"`
-	Attempts int    `json:"attempts"`
+	Attempts int    `json:"attempt_count"`
 }
 
 // named is a thing with an id and a name.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The data directory is on a file system of 32 MiB of its own, in a mount namespace that goes with the process.
+// The data directory is on a file system of 256 MiB of its own, in a mount namespace that goes with the process.
 func TestFullDiskPushesBackAndLosesNothing(t *testing.T) {
 	dir := tempDir(t)
 	sink := newReceiver(t, "sink", answerOK)
@@ -24,7 +24,7 @@ func TestFullDiskPushesBackAndLosesNothing(t *testing.T) {
 	c["data_dir"] = filepath.Join(small, "data")
 	p := &process{t: t, dir: dir, ops: c.listen("ops")}
 	p.args = []string{"serve", "--config", c.write(t, dir)}
-	p.wrapper = []string{"unshare", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"`, small}
+	p.wrapper = []string{"unshare", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs -o size=256m tmpfs "$0" && exec "$@"`, small}
 	t.Cleanup(p.cleanUp)
 	p.start()
 

@@ -41,7 +41,7 @@ func TestStartupProblemIsNamed(t *testing.T) {
 		"a provider that does not exist":   {with("sources", []source{{Name: "a", Provider: "gitbuh", Secrets: []string{"0123456789abcdef"}}}), []string{"gitbuh"}},
 		"an empty secret":                  {with("sources", []source{{Name: "a", Provider: "github", Secrets: []string{""}}}), []string{"secret"}},
 		"a secret from nowhere":            {with("sources", []source{{Name: "a", Provider: "github", Secrets: []string{"env:SLUICE_E2E_UNSET"}}}), []string{"SLUICE_E2E_UNSET"}},
-		"no authentication for the world":  {with("control", map[string]any{"listen": "0.0.0.0:0", "auth": "none"}), []string{"control", "loopback"}},
+		"no authentication for the world":  {with("control", map[string]any{"listen": "0.0.0.0:0", "auth": "none"}), []string{"control.auth", "127.0.0.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, nil, "serve", "--config", tc.config.write(t, t.TempDir()))

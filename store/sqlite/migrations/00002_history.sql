@@ -21,9 +21,17 @@ CREATE TABLE events (
     size         INTEGER,
     matched      INTEGER
 ) WITHOUT ROWID;
--- For ListEvents by given id and by key. These and claims are the only indexes in random order.
-CREATE INDEX events_given_id ON events (given_id) WHERE given_id IS NOT NULL;
+-- For ListEvents by key.
 CREATE INDEX events_key ON events (key) WHERE key IS NOT NULL;
+
+-- For ListEvents by given id. These come in random order: an index of all of them would have each event dirty a page of
+-- its own. Blocks are small enough that a batch shares the pages of one, and a look-up asks block by block.
+CREATE TABLE given_ids (
+    block INTEGER NOT NULL,
+    hash  INTEGER NOT NULL,
+    event BLOB NOT NULL,
+    PRIMARY KEY (block, hash, event)
+) WITHOUT ROWID;
 
 -- Copies of an event that were dropped. Apart, so that rows of events are written once.
 CREATE TABLE duplicates (event BLOB PRIMARY KEY, copies INTEGER NOT NULL) WITHOUT ROWID;
