@@ -57,7 +57,6 @@ fuzz: ## Fuzz every target for FUZZTIME (30s); FUZZBUDGET=SECONDS shares a total
 .PHONY: tidy-check
 tidy-check: ## Fail if go.mod or go.sum is not what `go mod tidy` would write
 	$(GO) mod tidy -diff
-	cd test/tools && $(GO) mod tidy -diff
 
 .PHONY: clean
 clean: ## Remove what was built

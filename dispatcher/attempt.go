@@ -220,6 +220,9 @@ func (d *Dispatcher) retryLocked(del *delivery, res egress.Result, now, next tim
 
 // abortedLocked keeps a delivery whose attempt was none.
 func (d *Dispatcher) abortedLocked(del *delivery, now time.Time) {
+	if del.attempts == 0 {
+		del.first = time.Time{} // its time to be retried has not begun
+	}
 	switch {
 	case d.attemptCtx.Err() != nil: // its row, held or due, stays as it is
 		d.unloadLocked(del)

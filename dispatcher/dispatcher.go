@@ -130,12 +130,12 @@ func New(cfg Config, deps Deps) *Dispatcher {
 	return d
 }
 
-// Run consumes and works the queue off until ctx ends, then stops in order: no new events and no new due rows; running
-// attempts end or, after Drain, are queued; everything is recorded; shards are given up. It returns nil after a clean
-// stop, and what failed for good otherwise.
+// Run consumes and works the queue off until ctx ends, then stops in order: no new events and no new due rows, and the
+// shards are given up; running attempts end or, after Drain, are queued; everything is recorded. It returns nil after a
+// clean stop, and what failed for good otherwise.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if err := d.gates.Load(ctx); err != nil {
-		return err
+	if !d.loadGates(ctx) {
+		return nil // stopped before it began
 	}
 	work, release := context.WithCancel(context.WithoutCancel(ctx)) // attempts and their records outlive intake
 	defer release()
@@ -185,10 +185,7 @@ func (d *Dispatcher) drain(ctx context.Context, deadline time.Time, abort contex
 	}
 	flush, done := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer done()
-	if err := d.flushed(flush); err != nil {
-		return err
-	}
-	return d.shards.Leave(flush)
+	return d.flushed(flush)
 }
 
 // stop has no attempt start any more and lets due rows go.

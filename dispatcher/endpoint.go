@@ -15,7 +15,8 @@ type endpoint struct {
 	lane    *lane.Lane[*delivery]
 	holder  lane.Holder
 	due     map[store.DeliveryID]*delivery // rows of the queue in memory, until what became of them is recorded
-	asked   int                            // rows the last query had room for
+	asked   int                            // rows the last query had room for; 0 also if it brought all there are
+	refused bool                           // the lane had no room for the bytes of a row it was brought
 	bytes   int64                          // of bodies in running attempts
 	goneAt  time.Time                      // of the first 410 in a row
 	goneFor event.ID                       // its event
@@ -52,6 +53,21 @@ func (d *Dispatcher) endpointLocked(cfg *store.Endpoint, now time.Time) *endpoin
 	}
 	d.endpoints[cfg.ID] = e
 	return e
+}
+
+// currentLocked returns the endpoint as it is now. cfg is what was matched, maybe some time ago: an endpoint that is
+// made of it after reconfigure ran would never hear of the change.
+func (d *Dispatcher) currentLocked(cfg *store.Endpoint) *store.Endpoint {
+	if now, ok := d.lookup(cfg.ID); ok {
+		return now
+	}
+	return deleted(cfg)
+}
+
+func deleted(cfg *store.Endpoint) *store.Endpoint {
+	gone := *cfg
+	gone.State = store.EndpointDeleted
+	return &gone
 }
 
 func settings(cfg *store.Endpoint) lane.Settings {
@@ -97,9 +113,10 @@ func (d *Dispatcher) reconfigure() {
 	for id, e := range d.endpoints {
 		cfg, ok := d.lookup(id)
 		if !ok {
-			deleted := *e.cfg
-			deleted.State = store.EndpointDeleted
-			cfg = &deleted
+			if e.cfg.State == store.EndpointDeleted {
+				continue
+			}
+			cfg = deleted(e.cfg)
 		}
 		if cfg != e.cfg {
 			d.reconfigureLocked(e, cfg, now)
@@ -115,24 +132,24 @@ func (d *Dispatcher) reconfigureLocked(e *endpoint, cfg *store.Endpoint, now tim
 	switch {
 	case cfg.State == store.EndpointActive && was != store.EndpointActive:
 		// what the store did to the gate in the same transaction; the poll brings the row itself
+		d.gates.Expect(cfg.ID, now)
 		d.closeLaneLocked(e, now, now)
 		d.loop.Wake()
 	case cfg.State != store.EndpointActive:
-		d.dropDueLocked(e)
 		d.closeLaneLocked(e, now, now)
-	case cfg.Exclusive() && !wasExclusive: // what waits in the lane becomes the shard owner's
+	case cfg.Exclusive() && !wasExclusive && !e.lane.Closed(): // what waits in the lane becomes the shard owner's
 		for _, del := range e.lane.Close(now) {
 			d.queueLocked(del, store.ReasonGate, now)
 		}
-		if d.gates.Get(cfg.ID).State == store.GateOpen {
-			e.lane.Open(now)
-		}
+		e.lane.Open(now)
 	}
 	d.pumpLocked(e, now)
 }
 
-// closeLaneLocked closes the lane and queues what was fresh in it. Of a deleted endpoint it is canceled.
+// closeLaneLocked closes the lane and queues what was fresh in it; of a deleted endpoint it is canceled. Due rows are
+// let go: behind many closed gates they would fill the memory for rows of others until the gates open.
 func (d *Dispatcher) closeLaneLocked(e *endpoint, notBefore, now time.Time) {
+	d.dropDueLocked(e)
 	for _, del := range e.lane.Close(notBefore) {
 		if e.cfg.State == store.EndpointDeleted {
 			d.finishLocked(del, store.Outcome{State: store.DeliveryCanceled, Reason: store.ReasonDeleted}, now)
@@ -147,7 +164,8 @@ func (d *Dispatcher) evictLocked() {
 	now := time.Now()
 	for id, e := range d.endpoints {
 		e.lane.Age(now)
-		if e.lane.Idle() && len(e.due) == 0 {
+		gone := e.cfg.State == store.EndpointDeleted && e.lane.Waiting() == 0 && e.lane.InFlight() == 0
+		if (gone || e.lane.Idle()) && len(e.due) == 0 {
 			d.slots.Leave(&e.holder)
 			delete(d.endpoints, id)
 		}

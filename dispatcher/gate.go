@@ -12,6 +12,22 @@ import (
 
 const stateTimeout = 10 * time.Second
 
+// loadGates reads the gates, however long the store takes, and reports whether ctx still runs.
+func (d *Dispatcher) loadGates(ctx context.Context) bool {
+	for {
+		err := d.gates.Load(ctx)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			d.log.Warn("gates not loaded, trying again", telemetry.Error(err))
+		}
+		if !pauseFor(ctx, recordMaxPause) {
+			return false
+		}
+	}
+}
+
 // tripLocked closes the gate after failures, for longer each time.
 func (d *Dispatcher) tripLocked(e *endpoint, now time.Time) {
 	g := d.gates.Get(e.cfg.ID)

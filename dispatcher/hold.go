@@ -143,8 +143,8 @@ func (d *Dispatcher) holdDueLocked(e *endpoint, now time.Time) {
 	}
 }
 
-// giveUp lets the shards go: nothing of theirs starts any more, and what runs is held before it returns.
-func (d *Dispatcher) giveUp(ctx context.Context, shards []store.Shard) {
+// giveUp lets the shards go: nothing of theirs waits or starts any more, and what runs is held before it returns.
+func (d *Dispatcher) giveUp(ctx context.Context, shards []store.Shard) error {
 	d.mu.Lock()
 	now := time.Now()
 	for id, e := range d.endpoints {
@@ -154,7 +154,5 @@ func (d *Dispatcher) giveUp(ctx context.Context, shards []store.Shard) {
 		}
 	}
 	d.mu.Unlock()
-	if err := d.flushed(ctx); err != nil {
-		d.log.Warn("running attempts of shards given up were not recorded in time")
-	}
+	return d.flushed(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,22 +41,39 @@ func (d *Dispatcher) Handle(ls []broker.Lease) {
 }
 
 func (d *Dispatcher) handle(ls []broker.Lease) {
-	ctx := ls[0].Context() // one stream, one owner
-	fresh := d.takeIn(ls)
+	again := d.work(ls[0].Context(), d.takeIn(ls))
+	if len(again) > 0 {
+		d.attempts.Go(func() { d.carryOn(again) }) // not here: the stream waits for Handle to be given up
+	}
+}
+
+// carryOn handles leases that are live still after the one they were handled under is gone, until the process stops.
+func (d *Dispatcher) carryOn(ls []broker.Lease) {
+	for len(ls) > 0 {
+		ctx, cancel := context.WithCancel(ls[0].Context())
+		stop := context.AfterFunc(d.attemptCtx, cancel)
+		ls = d.work(ctx, d.takeIn(ls))
+		stop()
+		cancel()
+	}
+}
+
+// work looks events up and fans them out. What it did not come to when ctx ended is given up; it returns the leases of
+// that which are live still.
+func (d *Dispatcher) work(ctx context.Context, fresh []*inflight) (again []broker.Lease) {
 	if len(fresh) == 0 {
-		return
+		return nil
 	}
 	seen, err := d.seen(ctx, fresh)
-	if err != nil { // ownership is gone: whoever has it now starts anew
-		d.forget(fresh)
-		return
+	if err != nil {
+		return d.forget(fresh)
 	}
 	for i, t := range fresh {
 		if err := d.fanOut(ctx, t, &seen[i]); err != nil {
-			d.forget(fresh[i:])
-			return
+			return d.forget(fresh[i:])
 		}
 	}
+	return nil
 }
 
 // takeIn decodes the messages, quarantines what it cannot, joins copies of events in flight, and returns the others as
@@ -77,6 +95,9 @@ func (d *Dispatcher) takeIn(ls []broker.Lease) []*inflight {
 		}
 		if t, ok := d.inFlight[events[i].ID]; ok {
 			t.leases = append(t.leases, l)
+			if t.hold == nil { // nobody's lease was live when it was to be held
+				d.holdAtLocked(t, now.Add(d.cfg.MaxHold))
+			}
 			continue
 		}
 		t := &inflight{event: events[i], leases: []broker.Lease{l}, pending: 1, intake: true}
@@ -181,7 +202,7 @@ func (d *Dispatcher) fanOut(ctx context.Context, t *inflight, seen *store.Seen) 
 		endpoints = unknown(endpoints, seen.Known)
 	}
 	for len(endpoints) > 0 {
-		n := min(len(endpoints), fanOutSlice)
+		n := min(len(endpoints), fanOutSlice, d.cfg.OpenLimit)
 		if err := d.room.Acquire(ctx, int64(n)); err != nil {
 			return err
 		}
@@ -191,7 +212,7 @@ func (d *Dispatcher) fanOut(ctx context.Context, t *inflight, seen *store.Seen) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t.intake = false
-	if t.recorded { // its row is written or in a batch with its deliveries
+	if seen.Recorded {
 		d.doneLocked(t)
 	} else {
 		d.noteLocked(t)
@@ -206,7 +227,7 @@ func (d *Dispatcher) offer(t *inflight, endpoints []*store.Endpoint) {
 	d.metrics.Open.Add(float64(len(endpoints)))
 	for _, cfg := range endpoints {
 		del := &delivery{
-			id: store.DeliveryID{Event: t.event.ID, Endpoint: cfg.ID}, to: d.endpointLocked(cfg, now), event: t.event,
+			id: store.DeliveryID{Event: t.event.ID, Endpoint: cfg.ID}, to: d.endpointLocked(d.currentLocked(cfg), now), event: t.event,
 			parent: t, at: len(t.open),
 		}
 		t.open = append(t.open, del)
@@ -272,15 +293,28 @@ func (d *Dispatcher) poison(t *inflight, reason error) {
 	})
 }
 
-// forget gives events up whose ownership is gone; what is in lanes already notices by itself.
-func (d *Dispatcher) forget(ts []*inflight) {
+// forget gives events up whose ownership is gone; what is in lanes already notices by itself. Leases that are live, of
+// copies from other streams or of a broker that lends each message by itself, are taken from the events and returned:
+// with those they start anew.
+func (d *Dispatcher) forget(ts []*inflight) (live []broker.Lease) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, t := range ts {
 		t.intake = false
 		t.pending--
 		d.forgetLocked(t)
+		if d.attemptCtx.Err() != nil { // the process stops
+			continue
+		}
+		t.leases = slices.DeleteFunc(t.leases, func(l broker.Lease) bool {
+			lives := l.Context().Err() == nil
+			if lives {
+				live = append(live, l)
+			}
+			return lives
+		})
 	}
+	return live
 }
 
 // Gap says aloud that messages are gone.

@@ -2,6 +2,8 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sluicehq/sluice/dispatcher/due"
@@ -15,6 +17,8 @@ const (
 	queryLimit  = 1024 // rows of one query
 	firstRoom   = 16   // rows of an endpoint that has no lane yet
 	loadTimeout = 10 * time.Second
+	takeShare   = 8       // rows of one query may bring 1/takeShare of the memory for bodies
+	bringBytes  = 1 << 20 // and those of one endpoint as much as waits in a lane, and one more
 )
 
 var _ due.Taker = (*Dispatcher)(nil)
@@ -46,7 +50,8 @@ func sign(n int) int { return min(n, 1) }
 // roomLocked is how many more rows the endpoint can use soon: some more than it has in flight now, so that the next are
 // there when those end, and rows of endpoints that hang do not fill the memory.
 func (d *Dispatcher) roomLocked(e *endpoint) int {
-	if d.slots.Refuses(&e.holder) {
+	e.refused = e.refused && e.lane.DueWaiting() > 0
+	if e.refused || d.slots.Refuses(&e.holder) {
 		return 0
 	}
 	room := min(e.lane.DueRoom(), firstRoom+2*e.lane.InFlight()-e.lane.DueWaiting())
@@ -54,98 +59,120 @@ func (d *Dispatcher) roomLocked(e *endpoint) int {
 }
 
 // Take loads the events of rows that are due and offers them to their lanes.
-func (d *Dispatcher) Take(ctx context.Context, q store.DueQuery, rows []store.Queued) {
-	rows = d.admit(q, rows)
+func (d *Dispatcher) Take(ctx context.Context, q store.DueQuery, rows []store.Queued) (short store.EndpointID) {
+	rows, short = d.admit(q, rows)
 	if len(rows) == 0 {
-		return
+		return short
 	}
-	ids := make([]event.ID, 0, len(rows))
-	for i := range rows {
-		ids = append(ids, rows[i].ID.Event)
-	}
-	call, cancel := context.WithTimeout(ctx, loadTimeout)
-	events, err := d.deps.Store.LoadEvents(call, ids)
-	cancel()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	events, err := d.load(ctx, rows)
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("events of due deliveries not loaded", telemetry.Error(err))
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	now := time.Now()
 	for i := range rows {
-		del, ok := d.endpointDueLocked(rows[i].ID)
-		if !ok {
-			continue
+		del := d.endpoints[rows[i].ID.Endpoint].due[rows[i].ID] // nobody else lets it go before it was offered
+		if err == nil {
+			del.event, del.budgeted = events[rows[i].ID.Event], d.budget(rows[i].Size)
 		}
-		del.event = events[rows[i].ID.Event]
 		d.offerDueLocked(del, err == nil, now)
 	}
+	return short
 }
 
-// admit picks the rows that are wanted, not in memory yet, and have room in the memory for bodies; it notes them as in
-// memory. It also learns which endpoints have nothing due.
-func (d *Dispatcher) admit(q store.DueQuery, rows []store.Queued) []store.Queued {
+// load loads the rows' events when the memory for bodies has room for them; it waits its turn for that.
+func (d *Dispatcher) load(ctx context.Context, rows []store.Queued) (map[event.ID]*event.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	ids := make([]event.ID, 0, len(rows))
+	bytes := int64(0)
+	for i := range rows {
+		ids = append(ids, rows[i].ID.Event)
+		bytes += d.budget(rows[i].Size)
+	}
+	if err := d.deps.Bodies.Acquire(ctx, bytes); err != nil {
+		return nil, fmt.Errorf("no memory for their bodies (see egress.bodies): %w", err)
+	}
+	events, err := d.deps.Store.LoadEvents(ctx, ids)
+	if err != nil {
+		d.deps.Bodies.Release(bytes)
+	}
+	return events, err
+}
+
+// budget is what a row takes of the memory for bodies. One that is larger than that must come through all the same.
+func (d *Dispatcher) budget(size int) int64 { return min(int64(size), d.cfg.BodyBytes/takeShare) }
+
+// admit picks the rows that are wanted and not in memory yet, as many bytes of them as one query may bring, and notes
+// them as in memory. It also learns which endpoints have nothing due.
+func (d *Dispatcher) admit(q store.DueQuery, rows []store.Queued) (out []store.Queued, short store.EndpointID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	if len(rows) < q.Limit {
-		d.nothingDueLocked(q, rows, now)
+		d.answeredLocked(q, rows, now)
 	}
-	out := rows[:0]
-	full := d.stopping
+	if d.stopping {
+		return nil, 0
+	}
+	out = rows[:0]
+	total := int64(0)
+	brought := map[store.EndpointID]struct{ rows, bytes int }{}
 	for _, row := range rows {
 		cfg, ok := d.lookup(row.ID.Endpoint)
-		if full || !ok || cfg.State != store.EndpointActive { // a deleted one's rows are the sweep's
+		if !ok || cfg.State != store.EndpointActive { // a deleted one's rows are the sweep's
 			continue
 		}
 		e := d.endpointLocked(cfg, now)
-		if _, have := e.due[row.ID]; have || d.ended[row.ID] || e.lane.DueRoom() <= 0 {
+		mine := brought[row.ID.Endpoint]
+		if _, have := e.due[row.ID]; have || d.ended[row.ID] || mine.rows >= e.lane.DueRoom() || mine.bytes >= bringBytes {
 			continue
 		}
-		if !d.deps.Bodies.TryAcquire(int64(row.Size)) {
-			full = true
-			continue
+		bytes := d.budget(row.Size)
+		if total > 0 && total+bytes > d.cfg.BodyBytes/takeShare {
+			return out, row.ID.Endpoint
 		}
+		total += bytes
+		mine.rows, mine.bytes = mine.rows+1, mine.bytes+row.Size
+		brought[row.ID.Endpoint] = mine
 		d.loaded++
-		e.due[row.ID] = &delivery{
-			id: row.ID, to: e, queued: true, loaded: true, budgeted: int64(row.Size), attempts: row.Attempt, first: row.FirstAttempt,
-		}
+		e.due[row.ID] = &delivery{id: row.ID, to: e, queued: true, loaded: true, attempts: row.Attempt, first: row.FirstAttempt}
 		out = append(out, row)
 	}
-	return out
+	return out, 0
 }
 
-// nothingDueLocked opens the gates of endpoints that were asked for and had nothing.
-func (d *Dispatcher) nothingDueLocked(q store.DueQuery, rows []store.Queued, now time.Time) {
-	some := map[store.EndpointID]bool{}
+// answeredLocked notes which endpoints have no more rows due than came, and opens the gates of those that had none.
+func (d *Dispatcher) answeredLocked(q store.DueQuery, rows []store.Queued, now time.Time) {
+	came := map[store.EndpointID]int{}
 	for i := range rows {
-		some[rows[i].ID.Endpoint] = true
+		came[rows[i].ID.Endpoint]++
+	}
+	var asked [store.Shards]bool
+	for _, s := range q.Shards {
+		asked[s] = true
 	}
 	for id, e := range d.endpoints {
-		if q.Rooms[id] > 0 && !some[id] && len(e.due) == 0 {
+		if !asked[id.Shard()] || came[id] >= q.Rooms[id] {
+			continue
+		}
+		e.asked = 0
+		if came[id] == 0 && len(e.due) == 0 {
 			d.mayOpenLocked(e, now, true)
 		}
 	}
 }
 
-// endpointDueLocked returns a row noted by admit, unless it was let go meanwhile.
-func (d *Dispatcher) endpointDueLocked(id store.DeliveryID) (*delivery, bool) {
-	e, ok := d.endpoints[id.Endpoint]
-	if !ok {
-		return nil, false
-	}
-	del, ok := e.due[id]
-	return del, ok && del.event == nil && !del.running
-}
-
 // offerDueLocked offers a loaded row to its lane; one that has no event any more ends.
 func (d *Dispatcher) offerDueLocked(del *delivery, loaded bool, now time.Time) {
 	switch {
-	case !loaded || d.stopping:
+	case !loaded || d.stopping || del.to.cfg.State != store.EndpointActive:
 		d.unloadLocked(del)
 	case del.event == nil:
 		d.finishLocked(del, store.Outcome{State: store.DeliveryDead, Reason: store.ReasonExpired}, now)
 	case !del.to.lane.OfferDue(del, len(del.event.Body)):
+		del.to.refused = true
 		d.unloadLocked(del)
 	default:
 		d.pumpLocked(del.to, now)
@@ -166,7 +193,11 @@ func (d *Dispatcher) unloadLocked(del *delivery) {
 		d.deps.Bodies.Release(del.budgeted)
 		del.budgeted = 0
 	}
-	if e := del.to; e.asked > 0 && e.lane.DueWaiting() <= e.asked/2 { // it may have more: do not wait for the tick
+}
+
+// moreLocked has the due loop ask at once when the endpoint runs out of rows and may have more.
+func (d *Dispatcher) moreLocked(e *endpoint) {
+	if waiting := e.lane.DueWaiting(); e.refused && waiting == 0 || e.asked > 0 && waiting <= e.asked/2 {
 		d.loop.Wake()
 	}
 }
@@ -192,7 +223,7 @@ func (d *Dispatcher) counted(depths map[store.EndpointID]store.Depth) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.depths = depths
+	d.depths = maps.Clone(depths) // the sweep goes on with its own
 	d.evictLocked()
 	if front := d.holds.Front(); front != nil {
 		if at := front.Value.(*hold).event.event.Time; at.Before(oldest) {

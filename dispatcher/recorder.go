@@ -89,7 +89,9 @@ func (d *Dispatcher) holdLocked(del *delivery, now time.Time) {
 		d.metrics.Queued.WithLabelValues(string(store.ReasonHold)).Inc()
 	}
 	del.queued = true
-	del.to.due[del.id] = del
+	if _, have := del.to.due[del.id]; !have { // after a lost lease the row may be here already, queued by somebody else
+		del.to.due[del.id] = del
+	}
 	d.addedLocked()
 }
 
@@ -117,7 +119,6 @@ func (d *Dispatcher) noteLocked(t *inflight) {
 
 // duplicateLocked counts one more copy of holder's event.
 func (d *Dispatcher) duplicateLocked(t *inflight, holder event.ID) {
-	d.rowLocked(d.inFlight[holder]) // the count needs the row
 	if d.forming.Duplicates == nil {
 		d.forming.Duplicates = map[event.ID]int64{}
 	}
@@ -165,6 +166,9 @@ func (d *Dispatcher) completed(b *batch) {
 			d.doneLocked(c.event)
 		case c.ended:
 			d.letGoLocked(c.delivery)
+			if c.delivery.queued {
+				d.moreLocked(c.delivery.to)
+			}
 		default:
 			d.closeLocked(c.delivery)
 		}
@@ -217,7 +221,7 @@ func (d *Dispatcher) writeHalves(ctx context.Context, b *store.Batch, refused er
 	}
 	d.metrics.DataRefused.Inc()
 	d.log.Error("the store refuses a row for its data", telemetry.Error(refused))
-	for _, try := range []*store.Batch{blanked(b), quarantineOf(b, time.Now())} {
+	for _, try := range []*store.Batch{blanked(b), d.quarantineOf(b, time.Now())} {
 		if try == nil {
 			continue
 		}

@@ -73,15 +73,34 @@ func blanked(b *store.Batch) *store.Batch {
 	return &out
 }
 
-// quarantineOf returns the batch that sends the event of a refused row to quarantine; nil when no event was refused.
-func quarantineOf(b *store.Batch, now time.Time) *store.Batch {
-	if len(b.Events) == 0 {
+// quarantineOf returns the batch that sends the event of a refused row to quarantine; nil when no event is the worse for
+// it.
+func (d *Dispatcher) quarantineOf(b *store.Batch, now time.Time) *store.Batch {
+	q := store.Quarantined{Reason: "the store refuses its row", At: now}
+	switch {
+	case len(b.Events) > 0:
+		e := b.Events[0].Event
+		q.Event, q.Position, q.Body = e.ID, e.ID.String(), bounded(e.Body)
+	case len(b.Queue) > 0:
+		d.quarantineDelivery(&q, b.Queue[0].ID)
+	case len(b.Holds) > 0:
+		d.quarantineDelivery(&q, b.Holds[0].ID)
+	case len(b.Outcomes) > 0:
+		d.quarantineDelivery(&q, b.Outcomes[0].ID)
+	default: // a queued delivery stays as it is, a failed attempt or a count is missing
 		return nil
 	}
-	e := b.Events[0].Event
-	return &store.Batch{Quarantine: []store.Quarantined{{
-		Position: e.ID.String(), Reason: "the store refuses its row", At: now, Body: bounded(e.Body), Event: e.ID,
-	}}}
+	return &store.Batch{Quarantine: []store.Quarantined{q}}
+}
+
+// quarantineDelivery names a delivery that can be neither queued nor finished, with its event's body if that is in memory.
+func (d *Dispatcher) quarantineDelivery(q *store.Quarantined, id store.DeliveryID) {
+	q.Event, q.Position = id.Event, id.String()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t, ok := d.inFlight[id.Event]; ok {
+		q.Body = bounded(t.event.Body)
+	}
 }
 
 const quarantineBytes = 1 << 20

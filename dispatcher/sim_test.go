@@ -53,19 +53,24 @@ type sim struct {
 	store  *storetest.Memory
 	config *config
 	events []*event.Event
+	cfg    Config
+	fleet  int  // processes at once
 	kill   bool // seeds without kills allow no duplicate
 	kills  int
 
 	mu       sync.Mutex
+	stream   map[event.ID]int // and so the process of each event
 	acked    map[event.ID]bool
 	receipts map[store.DeliveryID]int // 2xx answers
 	mood     [simEndpoints + 1]int    // of each endpoint now
+	fault    atomic.Int32             // of the store: 0 none, 1 records and denies it, 2 finds nothing due, 3 loads no events
 	running  map[store.EndpointID]int
 }
 
 // process is one life of a dispatcher.
 type process struct {
 	sim   *sim
+	n     int // its stream
 	alive atomic.Bool
 	feed  *feed
 	stop  context.CancelFunc
@@ -75,8 +80,23 @@ type process struct {
 func newSim(t *testing.T, seed uint64) *sim {
 	return &sim{
 		t: t, kill: seed%2 == 1, rnd: rand.New(rand.NewPCG(seed, 1)), store: storetest.NewMemory(), config: newConfig(),
-		acked: map[event.ID]bool{}, receipts: map[store.DeliveryID]int{}, running: map[store.EndpointID]int{},
+		cfg: simConfig(seed), fleet: 1 + int(seed/2%2), stream: map[event.ID]int{}, acked: map[event.ID]bool{}, receipts: map[store.DeliveryID]int{}, running: map[store.EndpointID]int{},
 	}
+}
+
+// simConfig makes everything small in three of four seeds, each in another way.
+func simConfig(seed uint64) Config {
+	cfg := Defaults()
+	cfg.Drain = 10 * time.Second
+	switch seed / 4 % 4 {
+	case 1:
+		cfg.InFlight, cfg.SlowInFlight = 1+int(seed%16), 1+int(seed%5)
+	case 2:
+		cfg.OpenLimit = 1 + int(seed%8)
+	case 3:
+		cfg.BodyBytes = 1 << 20
+	}
+	return cfg
 }
 
 func (s *sim) run() {
@@ -93,11 +113,18 @@ func (s *sim) run() {
 		})
 	}
 	s.store.SetLatency(3 * time.Millisecond)
-	p := s.spawn()
-	var dead []*process
+	var alive, dead []*process
+	for i := range s.fleet {
+		alive = append(alive, s.spawn(i))
+	}
 	for range simEvents {
-		m := newMessage()
+		n := s.rnd.IntN(s.fleet)
+		m := newMessage(func(e *event.Event) { e.Body = make([]byte, s.rnd.IntN(20<<10)) })
 		s.events = append(s.events, m.event)
+		s.mu.Lock()
+		s.stream[m.event.ID] = n
+		s.mu.Unlock()
+		p := alive[n]
 		p.push(m.event)
 		time.Sleep(time.Duration(s.rnd.IntN(400)) * time.Millisecond)
 		switch s.rnd.IntN(40) {
@@ -115,15 +142,21 @@ func (s *sim) run() {
 			s.mu.Lock()
 			s.kills++
 			s.mu.Unlock()
-			p = s.spawn()
-			p.push(s.unacked()...)
+			alive[n] = s.spawn(n)
+			alive[n].push(s.unacked(n)...)
 		case 2: // rolling restart
 			p.stop()
 			if err := <-p.ended; err != nil {
 				s.t.Errorf("Run() = %v, want nil", err)
 			}
-			p = s.spawn()
-			p.push(s.unacked()...)
+			alive[n] = s.spawn(n)
+			alive[n].push(s.unacked(n)...)
+		case 6: // pause or resume one, or change its limits
+			s.reconfigure(w)
+		case 7: // the store does some of what it is asked, and says it did not
+			s.fault.Store(1 + s.rnd.Int32N(3))
+			time.Sleep(time.Duration(s.rnd.IntN(5)) * time.Second)
+			s.fault.Store(0)
 		case 3, 4, 5:
 			s.mu.Lock()
 			s.mood[1+s.rnd.IntN(simEndpoints)] = s.rnd.IntN(5)
@@ -133,10 +166,17 @@ func (s *sim) run() {
 	s.mu.Lock()
 	s.mood = [simEndpoints + 1]int{}
 	s.mu.Unlock()
-	time.Sleep(time.Hour)
-	p.stop()
-	if err := <-p.ended; err != nil {
-		s.t.Errorf("Run() = %v, want nil", err)
+	for _, e := range w.config.endpoints {
+		if e.State != store.EndpointActive {
+			w.setState(e, store.EndpointActive)
+		}
+	}
+	time.Sleep(2 * time.Hour)
+	for _, p := range alive {
+		p.stop()
+		if err := <-p.ended; err != nil {
+			s.t.Errorf("Run() = %v, want nil", err)
+		}
 	}
 	for _, p := range dead {
 		<-p.ended
@@ -174,11 +214,35 @@ func (s *sim) check() {
 	}
 }
 
-func (s *sim) spawn() *process {
-	p := &process{sim: s, feed: newFeed(), ended: make(chan error, 1)}
+// reconfigure pauses or resumes an endpoint, or changes its limits. The first two keep theirs.
+func (s *sim) reconfigure(w *world) {
+	w.config.mu.Lock()
+	e := *w.config.endpoints[store.EndpointID(3+s.rnd.IntN(simEndpoints-2))]
+	w.config.mu.Unlock()
+	switch {
+	case s.rnd.IntN(2) == 0:
+		e.MaxInFlight = s.rnd.IntN(3) * 4
+		e.UpdatedAt = time.Now()
+		w.store.PutEndpoint(e)
+		w.config.put(&e)
+	case e.State == store.EndpointActive:
+		s.move(w, &e, store.EndpointPaused)
+	default:
+		s.move(w, &e, store.EndpointActive)
+	}
+}
+
+// move moves an endpoint as far as the store is up to it.
+func (s *sim) move(w *world, e *store.Endpoint, state store.EndpointState) {
+	if moved, err := w.store.SetEndpointState(context.Background(), e.ID, state, "sim"); err == nil {
+		w.config.put(&moved)
+	}
+}
+
+func (s *sim) spawn(n int) *process {
+	p := &process{sim: s, n: n, feed: newFeed(), ended: make(chan error, 1)}
 	p.alive.Store(true)
-	cfg := Defaults()
-	cfg.Drain = 10 * time.Second
+	cfg := s.cfg
 	p.feed.drain = cfg.Drain
 	d := New(cfg, Deps{
 		Node: fmt.Sprint("node-", s.rnd.Uint64()), Consumer: p.feed, Store: &mortalStore{s.store, p}, Sender: p, Configuration: s.config,
@@ -190,12 +254,12 @@ func (s *sim) spawn() *process {
 	return p
 }
 
-func (s *sim) unacked() []*event.Event {
+func (s *sim) unacked(stream int) []*event.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []*event.Event
 	for _, e := range s.events {
-		if !s.acked[e.ID] {
+		if !s.acked[e.ID] && s.stream[e.ID] == stream {
 			out = append(out, e)
 		}
 	}
@@ -217,7 +281,7 @@ func (p *process) Send(ctx context.Context, a *egress.Attempt) egress.Result {
 	s.mu.Lock()
 	mood := s.mood[id]
 	s.running[id]++
-	if id == 1 && s.kills == 0 && s.running[id] > 2 {
+	if id == 1 && s.kills == 0 && s.fleet == 1 && s.running[id] > 2 {
 		s.t.Errorf("%d attempts at once to the endpoint that takes 2", s.running[id])
 	}
 	s.mu.Unlock()
@@ -242,7 +306,10 @@ func (s *sim) moods() []behaviour {
 	}
 }
 
-var errDead = errors.New("the process is dead")
+var (
+	errDead    = errors.New("the process is dead")
+	errUnknown = errors.New("nobody knows")
+)
 
 // mortalStore is a process's way to the store.
 type mortalStore struct {
@@ -254,7 +321,25 @@ func (m *mortalStore) Record(ctx context.Context, b *store.Batch) error {
 	if !m.p.alive.Load() {
 		return errDead
 	}
-	return m.Memory.Record(ctx, b)
+	err := m.Memory.Record(ctx, b)
+	if m.p.sim.fault.Load() == 1 {
+		return errUnknown
+	}
+	return err
+}
+
+func (m *mortalStore) Due(ctx context.Context, q store.DueQuery) ([]store.Queued, error) {
+	if m.p.sim.fault.Load() == 2 {
+		return nil, errUnknown
+	}
+	return m.Memory.Due(ctx, q)
+}
+
+func (m *mortalStore) LoadEvents(ctx context.Context, ids []event.ID) (map[event.ID]*event.Event, error) {
+	if m.p.sim.fault.Load() == 3 {
+		return nil, errUnknown
+	}
+	return m.Memory.LoadEvents(ctx, ids)
 }
 
 func (m *mortalStore) SetGate(ctx context.Context, g store.Gate) (store.Gate, error) {

@@ -21,5 +21,6 @@
 //
 // # Goroutines
 //
-// An idle connection costs a file descriptor and no goroutine. A timer closes what has been idle for 30 s.
+// An idle connection costs a file descriptor and no goroutine. A timer closes what has been idle for 30 s; none serves
+// longer than 10 minutes, so that a host that moves is followed.
 package egress

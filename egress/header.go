@@ -12,12 +12,12 @@ const maxHeader = 8 << 10
 // reserved are the headers that make the request what it is: who sets them could split it, redirect it or sign it.
 var reserved = map[string]bool{
 	"host": true, "content-length": true, "transfer-encoding": true, "connection": true, "keep-alive": true, "te": true,
-	"trailer": true, "upgrade": true, "expect": true, "proxy-authorization": true, "proxy-authenticate": true, "proxy-connection": true,
+	"trailer": true, "upgrade": true, "expect": true,
 }
 
 // isReserved reports whether the header called name (in lower case) is not an endpoint's to set, nor forwarded.
 func isReserved(name string) bool {
-	return reserved[name] || strings.HasPrefix(name, "webhook-") || strings.HasPrefix(name, "sluice-")
+	return reserved[name] || strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "webhook-") || strings.HasPrefix(name, "sluice-")
 }
 
 // checkHeader says why a header of an endpoint cannot be sent. The error does not hold the value: it may be secret.

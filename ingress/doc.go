@@ -5,16 +5,16 @@
 //
 // # What an answer means
 //
-// A 2xx says that the broker has the event durably. Whatever else happens is answered otherwise, and an outcome that is
-// not known is a 503. Nothing is published unless the signature over the exact bytes of the body was right, but for
-// challenges, which are never published. One function, classify, maps errors to answers.
+// A 2xx says that the broker has the event durably, or that a challenge was met, which is no event. Whatever else happens
+// is answered otherwise, and an outcome that is not known is a 503. Nothing is published before the source's scheme has
+// verified the request, signatures over the exact bytes of the body. One function, classify, maps errors to answers.
 //
 // # What fails
 //
 //   - The broker refuses: 503 with Retry-After at once. The broker is slow: the same after 2.5 s, or half a second
 //     before the provider would give up, whichever is sooner.
 //   - Memory for bodies is used up: 503 with Retry-After after a quarter of a second. The budget is shared with the rest
-//     of the process.
+//     of the process, so a request takes from it only as its body comes, never for a length it declares.
 //   - The store is down: nothing changes here. Sources, secrets and keys come from a snapshot that others keep.
 //   - A source cannot be checked (its preset is not known, its secrets cannot be read): 503, so that the provider tries
 //     again when that is repaired, and one warning.

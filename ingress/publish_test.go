@@ -188,6 +188,9 @@ func TestTooManyRequestsWaitForTheBroker(t *testing.T) {
 				t.Fatalf("answer %d", code)
 			}
 		}
+		if n := h.publishing.Load(); n != 0 {
+			t.Errorf("%d still count as waiting", n)
+		}
 		wantCount(t, h, "token", "busy", 10)
 		wantCount(t, h, "token", "ambiguous", maxPublishing)
 	})

@@ -121,12 +121,12 @@ func (g *group) moves(m *member) (give []*pump, take []*stream) {
 	return give, take
 }
 
-// owned returns the pumps of m.
+// owned returns the pumps of m; a stream that is being started has none yet.
 func (g *group) owned(m *member) (pumps []*pump) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.owner {
-		if g.owner[i] == m {
+		if g.owner[i] == m && g.pumps[i] != nil {
 			pumps = append(pumps, g.pumps[i])
 		}
 	}

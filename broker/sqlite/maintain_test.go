@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -282,5 +283,49 @@ func TestCheck(t *testing.T) {
 	b.cfg.MinFree = 1 << 60
 	if err := b.Check(t.Context()); err == nil || !contains(err.Error(), "bytes free") {
 		t.Errorf("Check with a full disk = %v", err)
+	}
+}
+
+// TestNewGroupKeepsWhatItIsToStartWith makes groups while another group's messages are being deleted.
+func TestNewGroupKeepsWhatItIsToStartWith(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.CommitEvery = time.Millisecond
+	b := r.open(t)
+	run(t, b, "damage", "g", newReading())
+	for i := range 60 {
+		publishUntil(t, b, keyed(uint64(i)))
+		name := fmt.Sprintf("new-%d", i)
+		if _, err := b.groupNamed(t.Context(), "damage", name); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, b, "SELECT count(*) FROM positions JOIN streams ON streams.id = stream WHERE position < first"); n > 0 {
+			t.Fatalf("a group is to start with messages that were deleted while it was made")
+		}
+		// Forget it, so that deleting goes on.
+		err := b.writer.do(t.Context(), func(context.Context, *conn) error { return nil }, func() {
+			topic := b.directory.Load().topics["damage"]
+			topic.groups = topic.groups[:1]
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCommitsAreSynced(t *testing.T) {
+	t.Parallel()
+	b := newRig(t).open(t)
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "auto_vacuum": "0", "page_size": "4096", "wal_autocheckpoint": "0"} {
+		got := ""
+		err := b.writer.do(t.Context(), func(ctx context.Context, c *conn) error {
+			return c.query(ctx, "PRAGMA "+pragma, func(row []driver.Value) error {
+				got = fmt.Sprint(row[0])
+				return nil
+			})
+		}, nil)
+		if err != nil || got != want {
+			t.Errorf("PRAGMA %s of the connection that writes = %s, %v; want %s", pragma, got, err, want)
+		}
 	}
 }

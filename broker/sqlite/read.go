@@ -50,9 +50,9 @@ type rowReader struct {
 	position int64 // of the next item
 	upto     int64
 	items    []item
-	bytes    int64 // of the items
-	stored   int   // bytes of the rows they come from
-	full     bool  // there may be more rows
+	bytes    int64  // of the items
+	stored   int    // bytes of the rows they come from
+	full     bool   // there may be more rows
 	reason   string // why what comes next may be missing
 	damaged  []damagedData
 }

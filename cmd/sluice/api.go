@@ -117,8 +117,34 @@ func explainAnswer(answer *client.Error, err error) error {
 			return advise(errors.New("the management API wants an API key"), "make one with 'sluice keys create', and set %s", envKey)
 		}
 		return advise(errors.New("the management API does not take this API key"), "make one with 'sluice keys create'; a new one is known within two seconds")
+	case http.StatusUnprocessableEntity:
+		return problemsOf(answer, err)
 	case http.StatusServiceUnavailable:
 		return fmt.Errorf("the management API is not available: %w", err)
+	}
+	return err
+}
+
+// problemsOf says what is wrong with a request: in the line of the error if it is one thing.
+func problemsOf(answer *client.Error, err error) error {
+	switch len(answer.Problems) {
+	case 0:
+		return err
+	case 1:
+		return errors.New(printable(answer.Problems[0].String()))
+	}
+	text := fmt.Sprintf("%d problems:", len(answer.Problems))
+	for _, p := range answer.Problems {
+		text += "\n  " + oneLine(p.String())
+	}
+	return errors.New(text)
+}
+
+// exists says which name is taken, where the API only says that it is.
+func exists(kind, name string, err error) error {
+	var answer *client.Error
+	if errors.As(err, &answer) && answer.Status == http.StatusConflict {
+		return fmt.Errorf("%s %s: %w", kind, oneLine(name), err)
 	}
 	return err
 }

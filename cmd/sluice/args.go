@@ -44,6 +44,20 @@ func want(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// wantID is want for one argument, an id in the form that parse reads.
+func wantID[ID any](name string, parse func(string) (ID, error)) cobra.PositionalArgs {
+	one := want(name)
+	return func(cmd *cobra.Command, args []string) error {
+		if err := one(cmd, args); err != nil {
+			return err
+		}
+		if _, err := parse(args[0]); err != nil {
+			return usage(cmd, fmt.Errorf("want %s: %w", name, err))
+		}
+		return nil
+	}
+}
+
 // wantAtMost is want with the names that may be left out in the end.
 func wantAtMost(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -63,13 +77,13 @@ func countArgs(n int) string {
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	if len(name) > 20 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
-		name = "that" // nobody's command, and perhaps a secret
+		return errors.New("no such command, want " + either(subcommands(cmd))) // it may be a secret
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return fmt.Errorf("there is no command %s, did you mean %s?", name, strings.Join(near, " or "))
+		return fmt.Errorf("there is no command %s, did you mean %s?", name, either(near))
 	}
-	return fmt.Errorf("there is no command %s, want %s", name, strings.Join(subcommands(cmd), ", "))
+	return fmt.Errorf("there is no command %s, want %s", name, either(subcommands(cmd)))
 }
 
 func subcommands(cmd *cobra.Command) []string {
@@ -84,7 +98,16 @@ func subcommands(cmd *cobra.Command) []string {
 
 // needsSubcommand is what a command does that only has subcommands.
 func needsSubcommand(cmd *cobra.Command, _ []string) error {
-	return usage(cmd, errors.New("want one of "+strings.Join(subcommands(cmd), ", ")))
+	return usage(cmd, errors.New("want "+either(subcommands(cmd))))
+}
+
+// either returns "a, b or c".
+func either(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // flagError says what is wrong with a flag in words for people.

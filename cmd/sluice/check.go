@@ -142,8 +142,12 @@ func (c *checker) broker(ctx context.Context) {
 		return
 	}
 	unlock, err := openDataDir(c.cfg.DataDir)
+	if errors.Is(err, errInUse) {
+		c.warnings = append(c.warnings, fmt.Sprintf("broker: not checked: the sluice that runs on %s has it", c.cfg.DataDir))
+		return
+	}
 	if err != nil {
-		c.warnings = append(c.warnings, fmt.Sprintf("broker: not checked: %v", err))
+		c.problem(err)
 		return
 	}
 	defer unlock()

@@ -19,6 +19,8 @@ const (
 	storeFile = "store.db"
 )
 
+var errInUse = errors.New("in use by another sluice")
+
 // openDataDir makes the directory if need be and locks it for this process. The lock goes with the process, however it
 // ends.
 func openDataDir(dir string) (unlock func(), err error) {
@@ -32,12 +34,12 @@ func openDataDir(dir string) (unlock func(), err error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := make([]byte, 32)
-		n, _ := f.ReadAt(holder, 0) //nolint:errcheck // it is only told to people
-		f.Close()                   //nolint:errcheck // it was only read
+		n, _ := f.ReadAt(holder, 0)
+		f.Close() //nolint:errcheck // it was only read
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, dataDirProblem(dir, "cannot be locked", err)
 		}
-		return nil, advise(fmt.Errorf("data_dir: %s is in use by another sluice, process %s", dir, holder[:n]),
+		return nil, advise(fmt.Errorf("data_dir: %s is %w, process %s", dir, errInUse, holder[:n]),
 			"stop that one first, or set data_dir, or SLUICE_DATA_DIR, to another directory")
 	}
 	f.Truncate(0)                                     //nolint:errcheck // only told to people

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/control"
 	"github.com/sluicehq/sluice/pkg/control/client"
+	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -97,6 +98,11 @@ func newDeliveriesList(a *api) *cobra.Command {
   sluice deliveries list --endpoint billing --since 1h -o json`,
 		Args: want(),
 		RunE: a.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
+			if f.Event != "" {
+				if _, err := event.ParseID(f.Event); err != nil {
+					return usage(cmd, fmt.Errorf("--event: %w", err))
+				}
+			}
 			if f.Endpoint != "" {
 				e, err := findEndpoint(cmd.Context(), c, f.Tenant, f.Endpoint)
 				if err != nil {
@@ -153,7 +159,7 @@ func newDeliveriesGet(a *api) *cobra.Command {
 		Short:             "Show a delivery with its attempts",
 		Long:              "Show a delivery with its attempts, and what the endpoint answered to those that failed. DELIVERY is its id.",
 		Example:           "  sluice deliveries get dlv_01k5d3m9q8z6y4x2w0v1t3s5r7000000000000",
-		Args:              want("DELIVERY"),
+		Args:              wantID("DELIVERY", store.ParseDeliveryID),
 		ValidArgsFunction: a.completeFirst(deliveryIDs),
 		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			d, err := c.Delivery(cmd.Context(), args[0])
@@ -237,7 +243,7 @@ func newDeliveriesRetry(a *api) *cobra.Command {
 		Long: `Try a delivery again. DELIVERY is its id. A queued one is due now, but not before an attempt that may still run has ended.
 For a finished one, delivered ones too, a new delivery of the same event is made, with an id of its own.`,
 		Example:           "  sluice deliveries retry dlv_01k5d3m9q8z6y4x2w0v1t3s5r7000000000000",
-		Args:              want("DELIVERY"),
+		Args:              wantID("DELIVERY", store.ParseDeliveryID),
 		ValidArgsFunction: a.completeFirst(deliveryIDs),
 		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			d, err := c.RetryDelivery(cmd.Context(), args[0])

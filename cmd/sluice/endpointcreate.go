@@ -42,7 +42,7 @@ best given as env:NAME or file:PATH, which this command reads: others on this ma
 			}
 			made, err := c.CreateEndpoint(cmd.Context(), spec)
 			if err != nil {
-				return err
+				return exists("endpoint", spec.Name, err)
 			}
 			if out.format.value != asTable {
 				return out.one(cmd.OutOrStdout(), made, nil)

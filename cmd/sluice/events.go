@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/control"
 	"github.com/sluicehq/sluice/pkg/control/client"
+	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -83,7 +84,7 @@ func newEventsGet(a *api) *cobra.Command {
 		Short:             "Show an event and where it went",
 		Long:              "Show an event and where it went. EVENT is its id.",
 		Example:           "  sluice events get evt_01k5d3m9q8z6y4x2w0v1t3s5r7",
-		Args:              want("EVENT"),
+		Args:              wantID("EVENT", event.ParseID),
 		ValidArgsFunction: a.completeFirst(eventIDs),
 		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			e, err := c.Event(cmd.Context(), args[0])
@@ -107,7 +108,7 @@ func printEvent(cmd *cobra.Command, c *client.Client, e control.EventDetail) err
 	w.add("tenant", e.Tenant)
 	w.add("key", e.Key)
 	w.add("given id", e.GivenID)
-	w.add("accepted", e.Time.Local().Format("2006-01-02 15:04:05.000")+", "+humanTime(e.Time, now))
+	w.add("accepted", e.Time.Local().Format("2006-01-02 15:04:05.000"))
 	w.add("body", humanBytes(e.Size)+" "+e.ContentType)
 	w.add("request", request(e))
 	for _, h := range sortedPairs(e.Headers) {
@@ -154,7 +155,7 @@ func newEventsBody(a *api) *cobra.Command {
 into a file or pipe the bytes go as they came.`,
 		Example: `  sluice events body evt_01k5d3m9q8z6y4x2w0v1t3s5r7 > body.json
   sluice events body evt_01k5d3m9q8z6y4x2w0v1t3s5r7 | sluice verify --provider github --secret "$SECRET" --header "X-Hub-Signature-256: sha256=…"`,
-		Args:              want("EVENT"),
+		Args:              wantID("EVENT", event.ParseID),
 		ValidArgsFunction: a.completeFirst(eventIDs),
 		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			out := cmd.OutOrStdout()

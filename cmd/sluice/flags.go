@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func (c *choice) Type() string { return strings.Join(c.of, "|") }
 // Set takes one of the values.
 func (c *choice) Set(text string) error {
 	if !slices.Contains(c.of, text) {
-		return errors.New("want " + strings.Join(c.of[:len(c.of)-1], ", ") + " or " + c.of[len(c.of)-1])
+		return errors.New("want " + either(c.of))
 	}
 	c.value = text
 	return nil
@@ -104,8 +105,8 @@ func (c *count) Type() string { return "N" }
 
 // Set takes a number.
 func (c *count) Set(text string) error {
-	var n int
-	if _, err := fmt.Sscanf(text+"\n", "%d\n", &n); err != nil || n < c.low || n > c.high {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < c.low || n > c.high {
 		return fmt.Errorf("want a number from %d to %d", c.low, c.high)
 	}
 	c.value = n

@@ -17,6 +17,7 @@ func newKeys(g *global) *cobra.Command {
 		Use:     "keys",
 		Short:   "Make API keys",
 		Long:    "Make API keys. They are written to the store, beside a running sluice, which takes them in within two seconds.",
+		Example: "  sluice keys create",
 		GroupID: groupRun,
 		Args:    want(),
 		RunE:    needsSubcommand,
@@ -56,9 +57,9 @@ func newKeys(g *global) *cobra.Command {
 			return err
 		},
 	}
-	create.Flags().StringVar(&name, "name", "cli", "what people call it")
-	create.Flags().StringVar(&tenant, "tenant", "", "tenant it is bound to (default \"default\"; none for admin)")
-	create.Flags().StringVar(&scope, "scope", string(store.ScopeAdmin), "admin, tenant or publish")
+	create.Flags().StringVar(&name, "name", "cli", "`NAME` that people call it by")
+	create.Flags().StringVar(&tenant, "tenant", "", "`TENANT` it is bound to (default \"default\"; none for admin)")
+	create.Flags().StringVar(&scope, "scope", string(store.ScopeAdmin), "`SCOPE`: admin, tenant or publish")
 	cmd.AddCommand(create)
 	return cmd
 }

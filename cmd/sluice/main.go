@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sluicehq/sluice/pkg/config"
 )
 
 // version is stamped by the build: -ldflags "-X main.version=v1.2.3".
@@ -65,6 +67,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
+	var wrong *config.Error
 	switch {
 	case err == nil, errors.Is(err, errReaderGone):
 		return exitOK
@@ -72,6 +75,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		fmt.Fprintf(errOut, "sluice: %v\nRun 'sluice %s--help' for usage.\n", usage.err, usage.command)
 		return exitUsage
 	case errors.Is(err, errSaid):
+		return exitFailed
+	case errors.As(err, &wrong) && len(wrong.Problems) > 1:
+		fmt.Fprintf(errOut, "sluice: %d problems:\n%v\n", len(wrong.Problems), wrong)
 		return exitFailed
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(errOut, "sluice: interrupted")

@@ -19,9 +19,11 @@ import (
 
 func newMigrate(g *global) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "migrate",
-		Short:   "Bring the database's schema up to date, or say where it stands",
-		Long:    "Bring the database's schema up to date, or say where it stands. dev and serve migrate the embedded database themselves.",
+		Use:   "migrate",
+		Short: "Bring the database's schema up to date, or say where it stands",
+		Long:  "Bring the database's schema up to date, or say where it stands. dev and serve migrate the embedded database themselves.",
+		Example: `  sluice migrate status
+  sluice migrate up`,
 		GroupID: groupRun,
 		Args:    want(),
 		RunE:    needsSubcommand,

@@ -78,7 +78,7 @@ func (r *registration) refused(err error) error {
 		return advise(fmt.Errorf("there is an endpoint %s already", oneLine(r.spec.Name)),
 			"choose another --name; if it is left over from a listen that was killed: 'sluice endpoints delete %s'", oneLine(r.spec.Name))
 	case slices.ContainsFunc(answer.Problems, func(p client.Problem) bool { return p.Location == "body.url" }):
-		return advise(fmt.Errorf("this sluice does not deliver to %s: %s", r.spec.URL, oneLine(answer.Problems[0].Message)),
+		return advise(fmt.Errorf("deliveries to %s are refused: %s", r.spec.URL, oneLine(answer.Problems[0].Message)),
 			"use 'sluice dev', or allow it in the configuration: network: {allow_http: true, allow: [127.0.0.0/8]}")
 	}
 	return err

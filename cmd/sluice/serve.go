@@ -84,6 +84,7 @@ func newRole(g *global, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:     name,
 		Short:   short,
+		Example: "  sluice " + name + " --config /etc/sluice.yaml",
 		GroupID: groupRun,
 		Args:    want(),
 		RunE: func(*cobra.Command, []string) error {

@@ -146,7 +146,7 @@ lines. Where the provider lets you choose it, --generate-secret makes one and pr
 			}
 			made, err := c.CreateSource(cmd.Context(), spec)
 			if err != nil {
-				return err
+				return exists("source", spec.Name, err)
 			}
 			if generated != "" {
 				fmt.Fprintf(cmd.ErrOrStderr(), "Its secret, shown this once: %s\n", generated)

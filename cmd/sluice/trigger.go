@@ -170,7 +170,7 @@ func post(ctx context.Context, url string, header http.Header, body []byte) (sta
 	if err != nil {
 		return 0, nil, advise(unreachable(url, err), "start 'sluice dev' or 'sluice serve', or say where it is with --url")
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(res.Body, answerBytes))
 	return res.StatusCode, answer, err
 }

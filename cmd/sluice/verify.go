@@ -65,15 +65,15 @@ func newVerify() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.provider, "provider", "", "preset: "+strings.Join(provider.Names(), ", "))
-	flags.StringArrayVar(&f.secrets, "secret", nil, "verification secret; several are all tried")
-	flags.StringVar(&f.publicKey, "public-key", "", "verification key of providers that sign with a private one")
-	flags.StringArrayVar(&f.params, "param", nil, "constant of the preset, NAME=VALUE")
-	flags.StringVar(&f.method, "method", http.MethodPost, "method of the request")
-	flags.StringVar(&f.url, "url", "", "public URL that the provider called")
-	flags.StringArrayVar(&f.headers, "header", nil, "header of the request, 'NAME: VALUE'")
-	flags.StringVar(&f.body, "body", "-", "file with the exact body; - is standard input")
-	flags.StringVar(&f.at, "at", "now", `when it is checked for: now, Unix seconds or RFC 3339; "" skips the time check`)
+	flags.StringVar(&f.provider, "provider", "", "`PRESET` of the provider: "+strings.Join(provider.Names(), ", "))
+	flags.StringArrayVar(&f.secrets, "secret", nil, "verification `SECRET`; several are all tried")
+	flags.StringVar(&f.publicKey, "public-key", "", "verification `KEY` of providers that sign with a private one")
+	flags.StringArrayVar(&f.params, "param", nil, "constant of the preset, `NAME=VALUE`; may be repeated")
+	flags.StringVar(&f.method, "method", http.MethodPost, "`METHOD` of the request")
+	flags.StringVar(&f.url, "url", "", "public `URL` that the provider called")
+	flags.StringArrayVar(&f.headers, "header", nil, "header of the request, `'NAME: VALUE'`; may be repeated")
+	flags.StringVar(&f.body, "body", "-", "`FILE` with the exact body; - is standard input")
+	flags.StringVar(&f.at, "at", "now", "`WHEN` it is checked for: now, Unix seconds or RFC 3339; \"\" skips the time check")
 	return cmd
 }
 

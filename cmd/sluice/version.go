@@ -13,6 +13,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
+		Example: "  sluice version",
 		GroupID: groupHelp,
 		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

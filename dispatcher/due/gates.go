@@ -24,6 +24,7 @@ type Gates struct {
 	store store.Gates
 	log   *zap.Logger
 	wake  chan struct{}
+	read  time.Time // when ListGates was last asked and answered; Load's and Run's alone
 
 	mu      sync.Mutex
 	known   map[store.EndpointID]store.Gate // not the open, unfailing ones whose write is done
@@ -40,7 +41,7 @@ func NewGates(s store.Gates, log *zap.Logger) *Gates {
 
 // Load reads all gates that matter.
 func (g *Gates) Load(ctx context.Context) error {
-	_, err := g.refresh(ctx, time.Time{})
+	_, err := g.refresh(ctx)
 	return err
 }
 
@@ -57,6 +58,7 @@ func (g *Gates) Get(id store.EndpointID) store.Gate {
 // Set changes what is believed and has it written soon.
 func (g *Gates) Set(gate store.Gate) {
 	g.mu.Lock()
+	gate.Version = max(gate.Version, g.known[gate.Endpoint].Version) // an earlier write may have ended since Get
 	g.known[gate.Endpoint] = gate
 	g.unsaved[gate.Endpoint] = true
 	g.mu.Unlock()
@@ -64,6 +66,14 @@ func (g *Gates) Set(gate store.Gate) {
 	case g.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Expect notes that the store has closed an endpoint's gate, which opens again by the row of it that comes next: whoever
+// is the last to hear of it may never see the row closed.
+func (g *Gates) Expect(id store.EndpointID, notBefore time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known[id] = store.Gate{Endpoint: id, State: store.GateClosed, NotBefore: notBefore, Version: g.known[id].Version}
 }
 
 // Waiting calls f for each endpoint that may not send before a time after now, and returns how many gates are closed.
@@ -98,7 +108,7 @@ func (g *Gates) Run(ctx context.Context, changed func([]store.Gate)) error {
 			g.save(ctx, changed)
 		case <-poll.C:
 			g.save(ctx, changed)
-			news, err := g.refresh(ctx, time.Now().Add(-gateLookback))
+			news, err := g.refresh(ctx)
 			if err != nil && ctx.Err() == nil {
 				g.log.Warn("gate poll failed", telemetry.Error(err))
 			}
@@ -109,14 +119,19 @@ func (g *Gates) Run(ctx context.Context, changed func([]store.Gate)) error {
 	}
 }
 
-// refresh reads gates changed since then and returns those that are news.
-func (g *Gates) refresh(ctx context.Context, since time.Time) ([]store.Gate, error) {
+// refresh reads gates changed since it last could and returns those that are news.
+func (g *Gates) refresh(ctx context.Context) ([]store.Gate, error) {
 	call, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
+	asked, since := time.Now(), time.Time{}
+	if !g.read.IsZero() {
+		since = g.read.Add(-gateLookback)
+	}
 	rows, err := g.store.ListGates(call, since)
 	if err != nil {
 		return nil, err
 	}
+	g.read = asked
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var news []store.Gate
@@ -142,30 +157,27 @@ func (g *Gates) adoptLocked(row store.Gate) bool {
 	return !ok || old.State != row.State || !old.NotBefore.Equal(row.NotBefore)
 }
 
-// save writes what is unsaved. A write that came second is dropped and the winner adopted.
+// save writes what is unsaved, until the store does not answer. A write that came second is dropped and the winner
+// adopted.
 func (g *Gates) save(ctx context.Context, changed func([]store.Gate)) {
-	for _, gate := range g.takeUnsaved() {
+	gates := g.takeUnsaved()
+	for i, gate := range gates {
 		won, err := g.write(ctx, gate)
 		switch {
 		case err == nil:
 			g.saved(gate, won)
 		case errors.Is(err, store.ErrConflict):
-			g.mu.Lock()
-			delete(g.known, gate.Endpoint)
-			g.adoptLocked(won)
-			g.mu.Unlock()
-			changed([]store.Gate{won})
+			if g.lost(won) {
+				changed([]store.Gate{won})
+			}
 		case errors.Is(err, store.ErrNotFound): // the endpoint is gone
-			g.mu.Lock()
-			delete(g.known, gate.Endpoint)
-			g.mu.Unlock()
+			g.forget(gate.Endpoint)
 		default:
 			if ctx.Err() == nil {
 				g.log.Warn("gate write failed, trying again", telemetry.EndpointID(gate.Endpoint), telemetry.Error(err))
 			}
-			g.mu.Lock()
-			g.unsaved[gate.Endpoint] = true
-			g.mu.Unlock()
+			g.retry(gates[i:])
+			return
 		}
 	}
 }
@@ -179,6 +191,37 @@ func (g *Gates) takeUnsaved() []store.Gate {
 	}
 	clear(g.unsaved)
 	return out
+}
+
+// lost adopts the winner of a conflict and reports whether it did: what was decided anew meanwhile is written over it.
+func (g *Gates) lost(won store.Gate) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.unsaved[won.Endpoint] {
+		now := g.known[won.Endpoint]
+		now.Version = won.Version
+		g.known[won.Endpoint] = now
+		return false
+	}
+	delete(g.known, won.Endpoint)
+	g.adoptLocked(won)
+	return true
+}
+
+func (g *Gates) forget(id store.EndpointID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.known, id)
+	delete(g.unsaved, id)
+}
+
+// retry has gates written at the next poll, as they are then.
+func (g *Gates) retry(gates []store.Gate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, gate := range gates {
+		g.unsaved[gate.Endpoint] = true
+	}
 }
 
 // write sets the row, after looking its version up if that is not known. With ErrConflict it returns the winner.

@@ -26,8 +26,9 @@ type rows interface {
 type Taker interface {
 	// Room says what can be taken now; a Limit of 0 means nothing.
 	Room(now time.Time) store.DueQuery
-	// Take takes the rows that Due returned for q, and may take fewer.
-	Take(ctx context.Context, q store.DueQuery, rows []store.Queued)
+	// Take takes the rows that Due returned for q, and may take fewer. It returns the first endpoint whose rows it had
+	// no memory for, so that it is the first to be asked for next time; 0: none.
+	Take(ctx context.Context, q store.DueQuery, rows []store.Queued) (short store.EndpointID)
 }
 
 // Loop asks for due rows: every 50 ms while there are any, backing off to a second, at once when woken.
@@ -94,10 +95,15 @@ func (l *Loop) runOnce(ctx context.Context, t Taker) int {
 		}
 		return 0
 	}
-	l.after = 0
-	if len(got) >= q.Limit { // cut: go on behind the last endpoint next time
-		l.after = got[len(got)-1].ID.Endpoint
+	last := store.EndpointID(0)
+	if len(got) > 0 {
+		last = got[len(got)-1].ID.Endpoint // Take may use the slice
 	}
-	t.Take(ctx, q, got)
+	l.after = 0
+	if short := t.Take(ctx, q, got); short > 0 {
+		l.after = short - 1
+	} else if len(got) >= q.Limit { // cut: go on behind the last endpoint next time
+		l.after = last
+	}
 	return len(got)
 }

@@ -15,6 +15,9 @@ import (
 // and the request.
 const startMargin = 3 * time.Second
 
+// renewalRetry is the pause after a renewal that failed, so that one lost answer costs little of the ownership's time.
+const renewalRetry = time.Second
+
 // Shards is what this process owns of the queue. Owns and Owned are safe for concurrent use and do not block.
 type Shards struct {
 	node  string
@@ -26,7 +29,8 @@ type Shards struct {
 type ownership struct {
 	shards []store.Shard
 	held   [store.Shards]bool
-	until  time.Time // on this process's clock
+	epochs [store.Shards]int64 // of those owned beyond the share too
+	until  time.Time           // on this process's clock
 }
 
 // NewShards returns the shards of a node that owns none yet. node is unique among live processes.
@@ -50,18 +54,41 @@ func (s *Shards) Owned(now time.Time) []store.Shard {
 	return nil
 }
 
-// Run renews ownership until ctx ends. Before shards are given to others it calls giveUp, which returns when nothing
-// of theirs runs unrecorded. Run does not leave: that is for Leave, after the last attempt.
-func (s *Shards) Run(ctx context.Context, giveUp func(context.Context, []store.Shard)) error {
+// GiveUp lets shards go: of theirs nothing starts any more, nothing waits, and what runs is recorded as running. It
+// fails when that could not be recorded before ctx ended: then they must not be given to others.
+type GiveUp func(ctx context.Context, shards []store.Shard) error
+
+// Run renews ownership until ctx ends, and then gives everything up at once: attempts may run for longer than ownership
+// lasts without renewal. Before shards are given to others it calls giveUp.
+func (s *Shards) Run(ctx context.Context, giveUp GiveUp) error {
 	for {
-		s.renew(ctx, giveUp)
-		if !sleep(ctx, store.ShardRenewal) {
+		pause := store.ShardRenewal
+		if !s.renew(ctx, giveUp) {
+			pause = renewalRetry
+		}
+		if !sleep(ctx, pause) {
+			s.handOver(ctx, giveUp)
 			return nil
 		}
 	}
 }
 
-func (s *Shards) renew(ctx context.Context, giveUp func(context.Context, []store.Shard)) {
+// handOver leaves while what runs may still run for long. If it cannot, shards free themselves when they expire.
+func (s *Shards) handOver(ctx context.Context, giveUp GiveUp) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), store.ShardTTL)
+	defer cancel()
+	mine := s.own.Swap(&ownership{}).shards
+	err := giveUp(ctx, mine)
+	if err == nil {
+		err = s.store.LeaveShards(ctx, s.node)
+	}
+	if err != nil {
+		s.log.Warn("shards not handed over, they free themselves when they expire", telemetry.Error(err))
+	}
+}
+
+// renew reports whether the store answered.
+func (s *Shards) renew(ctx context.Context, giveUp GiveUp) bool {
 	sent := time.Now()
 	call, cancel := context.WithTimeout(ctx, store.ShardRenewal)
 	defer cancel()
@@ -70,35 +97,54 @@ func (s *Shards) renew(ctx context.Context, giveUp func(context.Context, []store
 		if ctx.Err() == nil {
 			s.log.Warn("shard renewal failed", telemetry.Error(err))
 		}
-		return
+		return false
 	}
-	keep := got.Shards
-	var surplus []store.Shard
-	if over := len(keep) - got.Share; over > 0 {
-		keep, surplus = keep[:got.Share], keep[got.Share:]
+	now := newOwnership(got, sent.Add(store.ShardTTL))
+	if lost := s.own.Load().lostTo(now); len(lost) > 0 { // others may have worked off what waits here: it is read anew
+		s.own.Store(&ownership{})
+		if err := giveUp(call, lost); err != nil {
+			return false
+		}
 	}
-	s.own.Store(newOwnership(keep, sent.Add(store.ShardTTL)))
-	if len(surplus) == 0 {
-		return
+	s.own.Store(now)
+	if surplus := got.Shards[len(now.shards):]; len(surplus) > 0 {
+		s.release(call, surplus, giveUp)
 	}
-	giveUp(ctx, surplus)
-	if err := s.store.ReleaseShards(call, s.node, surplus); err != nil && ctx.Err() == nil {
-		s.log.Warn("shard release failed, they free themselves when they expire", telemetry.Error(err))
+	return true
+}
+
+// release gives up what is more than this node's share. What it cannot is tried again after the next renewal.
+func (s *Shards) release(ctx context.Context, surplus []store.Shard, giveUp GiveUp) {
+	err := giveUp(ctx, surplus)
+	if err == nil {
+		err = s.store.ReleaseShards(ctx, s.node, surplus)
+	}
+	if err != nil {
+		s.log.Warn("shards not released, trying again", telemetry.Error(err))
 	}
 }
 
-// Leave gives everything up. Nothing of this process's may run unrecorded any more.
-func (s *Shards) Leave(ctx context.Context) error {
-	s.own.Store(&ownership{})
-	return s.store.LeaveShards(ctx, s.node)
-}
-
-func newOwnership(shards []store.Shard, until time.Time) *ownership {
-	o := &ownership{shards: shards, until: until}
-	for _, sh := range shards {
+// newOwnership is what of got is within the node's share.
+func newOwnership(got store.Ownership, until time.Time) *ownership {
+	o := &ownership{shards: got.Shards[:min(len(got.Shards), got.Share)], until: until}
+	for _, sh := range o.shards {
 		o.held[sh] = true
 	}
+	for i, sh := range got.Shards {
+		o.epochs[sh] = got.Epochs[i]
+	}
 	return o
+}
+
+// lostTo returns the shards of o that somebody else has owned by the time of now, or owns.
+func (o *ownership) lostTo(now *ownership) []store.Shard {
+	var lost []store.Shard
+	for _, sh := range o.shards {
+		if now.epochs[sh] != o.epochs[sh] {
+			lost = append(lost, sh)
+		}
+	}
+	return lost
 }
 
 // sleep waits for d and reports whether ctx still runs.

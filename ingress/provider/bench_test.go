@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkVerify is part of ingress' budget of 25 µs per event. Measured with 1 KiB on a 2-core cloud machine:
-// 0.9 µs and no allocation by HMAC, 0.3 µs by token.
+// BenchmarkVerify is part of ingress' budget of 25 µs per event. Measured with 1 KiB on two cores:
+// 0.9 µs by HMAC and 0.15 µs by token, without an allocation.
 func BenchmarkVerify(b *testing.B) {
 	for _, s := range subjects {
 		b.Run(s.name(), func(b *testing.B) {

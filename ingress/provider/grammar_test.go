@@ -89,22 +89,22 @@ func TestPresetFilesAreStrict(t *testing.T) {
 	if _, err := bindText(t, good, testSecret); err != nil {
 		t.Fatal(err)
 	}
-	tests := map[string]string{
-		"unknown key":                          good + "metods: GET\n",
-		"unknown key in a step":                strings.Replace(good, "kind:", "form: x, kind:", 1),
-		"unknown kind":                         strings.Replace(good, "kind: token", "kind: jwt", 1),
-		"a token in the query":                 strings.Replace(good, "header:X", "query:x", 1),
-		"unknown parameter":                    strings.Replace(good, "deadline: 5s", `deadline: "{param:x}"`, 1),
-		"no deadline":                          strings.Replace(good, "deadline: 5s\n", "", 1),
-		"a challenge without a method":         good + "challenge: [{when: [\"json:a\"]}]\n",
-		"a challenge that every POST is":       good + "challenge: [{method: POST}]\n",
-		"a challenge that replies a timestamp": good + "challenge: [{method: GET, reply: {body: \"{ts}\"}}]\n",
-		"a challenge when always":              good + "challenge: [{method: GET, when: [\"const:x\"]}]\n",
-		"an unknown encoding of keys":          good + "  # \n" + strings.Replace(good, "from:", "key: {encoding: rot13}, from:", 1),
+	tests := []struct{ name, text, want string }{
+		{"unknown key", good + "metods: GET\n", "metods"},
+		{"unknown key in a step", strings.Replace(good, "kind:", "form: x, kind:", 1), "form"},
+		{"unknown kind", strings.Replace(good, "kind: token", "kind: jwt", 1), `kind: "jwt"`},
+		{"a token in the query", strings.Replace(good, "header:X", "query:x", 1), "a token is read from a header"},
+		{"unknown parameter", strings.Replace(good, "deadline: 5s", `deadline: "{param:x}"`, 1), "{param:x}: the preset has no such parameter"},
+		{"no deadline", strings.Replace(good, "deadline: 5s\n", "", 1), "deadline"},
+		{"unknown encoding of keys", strings.Replace(good, "from:", "key: {encoding: rot13}, from:", 1), `key.encoding "rot13"`},
+		{"a challenge without a method", good + "challenge: [{when: [\"json:a\"]}]\n", "want a method"},
+		{"a challenge that every POST is", good + "challenge: [{method: POST}]\n", "want a method, and a when"},
+		{"a challenge that replies a timestamp", good + "challenge: [{method: GET, reply: {body: \"{ts}\"}}]\n", "a reply knows no timestamp"},
+		{"a challenge when always", good + "challenge: [{method: GET, when: [\"const:x\"]}]\n", "cannot be verified"},
 	}
-	for name, text := range tests {
-		if _, err := bindText(t, text, testSecret); err == nil {
-			t.Errorf("%s: accepted", name)
+	for _, tt := range tests {
+		if _, err := bindText(t, tt.text, testSecret); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
 	if _, err := bindText(t, strings.Replace(good, "from:", "key: {claims: [a_]}, from:", 1), "b_secret"); err == nil || !strings.Contains(err.Error(), "of no kind that this provider hands out") {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
 )
@@ -172,6 +174,14 @@ func TestSecretsDoNotComeBackInErrors(t *testing.T) {
 		if a := w.request(http.MethodPost, "/v1/sources", "", body); a.status < 400 || a.status > 499 { // serve looks for the canary
 			t.Errorf("%s: status %d", body, a.status)
 		}
+	}
+}
+
+func TestServerErrorsOfHumaKeepTheirCauseToThemselves(t *testing.T) {
+	t.Parallel()
+	v, err := tidy(nil, "500", &huma.ErrorModel{Status: 500, Errors: []*huma.ErrorDetail{{Message: "open /secret/path"}, nil}})
+	if m, ok := v.(*huma.ErrorModel); err != nil || !ok || len(m.Errors) != 0 {
+		t.Errorf("tidy = %+v, %v", v, err)
 	}
 }
 

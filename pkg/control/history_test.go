@@ -15,7 +15,9 @@ func TestEventsAreFound(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withoutKeys)
 	second := start.Add(time.Second).Format(time.RFC3339)
-	w.store.events[0].Event.Key = "acme-1" // the given id of another event
+	w.store.events[0].Event.Key = "acme-2" // the given id of another event
+	both := &w.store.events[4].Event
+	both.Key, both.GivenID = "both", "both"
 	tests := []struct {
 		name, query string
 		want        []string // types, with their tenants
@@ -30,8 +32,9 @@ func TestEventsAreFound(t *testing.T) {
 		{"by id, of another type", "type=order.1&q=" + w.event["acme"].String(), nil},
 		{"by id, accepted later", "since=" + start.Add(time.Hour).Format(time.RFC3339) + "&q=" + w.event["acme"].String(), nil},
 		{"by an id that nothing has", "q=evt_" + strings.Repeat("0", 25) + "1", nil},
-		{"by given id and by key", "q=acme-1", []string{"acme order.1", "default order.0"}},
-		{"by key, within a tenant", "tenant=acme&q=customer-1", []string{"acme order.2", "acme order.1", "acme order.0"}},
+		{"by given id and by key", "q=acme-2", []string{"acme order.2", "default order.0"}},
+		{"once, where both are the same", "tenant=acme&q=both", []string{"acme order.1"}},
+		{"by key, within a tenant", "tenant=acme&q=customer-1", []string{"acme order.2", "acme order.0"}},
 		{"never by a part", "q=customer", nil},
 		{"by what looks like SQL", "q=" + url.QueryEscape("' OR 1=1 --%"), nil},
 	}
@@ -50,6 +53,10 @@ func TestEventsAreFound(t *testing.T) {
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("found %q, want %q", got, tt.want)
+			}
+			all := want[Page[Event]](t, w.request(http.MethodGet, "/v1/events?"+tt.query, "", ""), http.StatusOK)
+			if len(all.Data) != len(tt.want) {
+				t.Errorf("%d on one page, want %d", len(all.Data), len(tt.want))
 			}
 		})
 	}

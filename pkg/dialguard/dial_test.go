@@ -76,7 +76,7 @@ func TestAllowedLoopbackIsReachedByNameAndAddress(t *testing.T) {
 	t.Parallel()
 	port, _ := listen(t)
 	g := newGuard(t, Config{Allow: []string{"127.0.0.0/8", "::1/128"}})
-	for _, host := range []string{"127.0.0.1", "127.0.0.2", "localhost", "Localhost."} {
+	for _, host := range []string{"127.0.0.1", "127.0.0.2", "localhost", "Localhost"} {
 		conn, err := g.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
 		if err != nil {
 			t.Errorf("DialContext(%s) = %v", host, err)

@@ -14,10 +14,8 @@ import (
 
 // network is a set of addresses that answer or do not.
 type network struct {
-	t      *testing.T
 	takes  map[string]time.Duration // to connect; addresses that are missing hang
 	fails  map[string]error
-	ended  []string // addresses whose dial was given up
 	closed []string // connections that were made and closed again
 }
 
@@ -29,9 +27,11 @@ func (n *network) dial(ctx context.Context, target netip.AddrPort) (net.Conn, er
 	}
 	select {
 	case <-wait:
-		return &madeConn{net: n, addr: addr}, n.fails[addr]
+		if err := n.fails[addr]; err != nil {
+			return nil, err
+		}
+		return &madeConn{net: n, addr: addr}, nil
 	case <-ctx.Done():
-		n.ended = append(n.ended, addr)
 		return nil, ctx.Err()
 	}
 }
@@ -59,14 +59,16 @@ func TestAddressesAreTriedBesideOneThatHangs(t *testing.T) {
 		{"the first refuses", map[string]time.Duration{"1.0.0.1": 10, "1.0.0.2": 10}, map[string]error{"1.0.0.1": syscall.ECONNREFUSED}, "1.0.0.2", 20, nil},
 		{"all hang", nil, nil, "", 5 * time.Second, context.DeadlineExceeded},
 		{
-			"no way to some, others refuse", map[string]time.Duration{"1.0.0.1": 0, "1.0.0.2": 0, "1.0.0.3": 0},
-			map[string]error{"1.0.0.1": syscall.ENETUNREACH, "1.0.0.2": syscall.ECONNREFUSED, "1.0.0.3": syscall.ENETUNREACH}, "", 0, syscall.ECONNREFUSED,
+			"no way to some, others refuse",
+			map[string]time.Duration{"1.0.0.1": 0, "1.0.0.2": 0, "1.0.0.3": 0},
+			map[string]error{"1.0.0.1": syscall.ENETUNREACH, "1.0.0.2": syscall.ECONNREFUSED, "1.0.0.3": syscall.ENETUNREACH},
+			"", 0, syscall.ECONNREFUSED,
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGuard(t, Defaults())
 			resolvesTo(g, "1.0.0.1", "1.0.0.2", "1.0.0.3")
-			n := &network{t: t, takes: c.takes, fails: c.fails}
+			n := &network{takes: c.takes, fails: c.fails}
 			g.dialOne = n.dial
 			start := time.Now()
 			conn, err := g.DialContext(t.Context(), "tcp", "several.example:443")
@@ -88,7 +90,7 @@ func TestTheSlowerOfTwoConnectionsIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuard(t, Defaults())
 		resolvesTo(g, "1.0.0.1", "1.0.0.2")
-		n := &network{t: t, takes: map[string]time.Duration{"1.0.0.1": time.Second, "1.0.0.2": time.Second - fallbackDelay}}
+		n := &network{takes: map[string]time.Duration{"1.0.0.1": time.Second, "1.0.0.2": time.Second - fallbackDelay}}
 		deaf := func(_ context.Context, target netip.AddrPort) (net.Conn, error) {
 			return n.dial(context.WithoutCancel(t.Context()), target)
 		}

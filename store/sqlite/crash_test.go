@@ -80,11 +80,11 @@ func TestWhatIsRecordedSurvivesKills(t *testing.T) {
 	t.Parallel()
 	path, key := migrated(t), store.GenerateKey()
 	var told []store.SeenQuery
-	for range 8 {
+	for range 6 {
 		told = append(told, untilKilled(t, path, key, len(told)%7)...)
 	}
 	s := reopen(t, path, key)
-	if len(told) < 8*20 {
+	if len(told) < 6*20 {
 		t.Fatalf("only %d events were recorded", len(told))
 	}
 	for i := range told {
@@ -119,7 +119,7 @@ func untilKilled(t *testing.T, path string, key store.Secret, moment int) (told 
 	}
 	lines := bufio.NewScanner(out)
 	for n := 0; lines.Scan(); n++ {
-		if n == 300+137*moment {
+		if n == manyEvents*(7+3*moment)/10 {
 			cancel()
 		}
 		var q store.SeenQuery

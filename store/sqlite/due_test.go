@@ -69,9 +69,9 @@ func TestRowsOfADeadEndpointCostTheOthersNothing(t *testing.T) {
 	}
 	fill(t, s, 5, 1, now.Add(-time.Hour))
 	few := cost()
-	fill(t, s, 5, 100_000, now)
+	fill(t, s, 5, manyRows, now)
 	if many := cost(); many != few {
-		t.Errorf("Due took %d steps beside a row of a dead endpoint, and %d beside 100,000", few, many)
+		t.Errorf("Due took %d steps beside a row of a dead endpoint, and %d beside %d", few, many, manyRows)
 	}
 }
 

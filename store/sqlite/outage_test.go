@@ -67,6 +67,7 @@ func TestFullDiskChild(t *testing.T) {
 	if _, err := s.Seen(t.Context(), queries); err != nil {
 		t.Errorf("Seen on a full disk = %v: reading needs no room", err)
 	}
+	setLimit(1 << 12) // not even a page fits
 	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be written") {
 		t.Errorf("Check on a full disk = %v", err)
 	}

@@ -159,6 +159,8 @@ func (m *measurement) account(p progress, got arrivals, elapsed time.Duration) e
 		res.Unfit = "the schedule could not be kept: two seconds of it waited for a connection"
 	case p.OK < p.Sent:
 		res.Unfit = fmt.Sprintf("%d of %d events were not accepted", p.Sent-p.OK, p.Sent)
+	case res.Delivered < 0.97*m.due():
+		res.Unfit = fmt.Sprintf("%.0f/s arrived", res.Delivered)
 	default:
 		res.Unfit = growing(res.Backlog, poll, m.load.rate)
 	}
@@ -193,6 +195,14 @@ func (m *measurement) accepted(p progress) (n int64) {
 		}
 	}
 	return n
+}
+
+// due is the rate that is to arrive at the endpoints that count.
+func (m *measurement) due() float64 {
+	if len(m.load.endpoints) == 0 {
+		return m.load.rate
+	}
+	return m.load.rate * float64(len(m.load.endpoints)) / float64(len(m.types))
 }
 
 func (m *measurement) cpu() (map[string]time.Duration, error) {

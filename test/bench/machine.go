@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +16,12 @@ func describeMachine(dir string) (machine, error) {
 	m := machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), Model: cpuModel(), Kernel: "unknown"}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		first, _, _ := strings.Cut(string(b), " ")
+		if m.Load, err = strconv.ParseFloat(first, 64); err != nil {
+			return m, fmt.Errorf("/proc/loadavg: %w", err)
+		}
 	}
 	q, err := syncLatency(filepath.Join(dir, "fdatasync"))
 	m.SyncMedian, m.SyncP99 = q.P50, q.P99

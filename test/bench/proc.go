@@ -66,6 +66,7 @@ type machine struct {
 	Model      string  `json:"model"`
 	Kernel     string  `json:"kernel"`
 	Go         string  `json:"go"`
+	Load       float64 `json:"load"`                // average over the minute before: others at work spoil the figures
 	SyncMedian float64 `json:"fdatasync_median_ms"` // of 1 KiB
 	SyncP99    float64 `json:"fdatasync_p99_ms"`
 }

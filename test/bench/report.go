@@ -38,7 +38,7 @@ func (r *report) save(dir string) (string, error) {
 func (r *report) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	m := r.Machine
-	fmt.Fprintf(t, "%s\n%d CPUs (%s), Linux %s, %s, fdatasync of 1 KiB %.2f ms (p99 %.2f)\n", r.Sluice, m.CPUs, m.Model, m.Kernel, m.Go, m.SyncMedian, m.SyncP99)
+	fmt.Fprintf(t, "%s\n%d CPUs (%s), Linux %s, %s, fdatasync of 1 KiB %.2f ms (p99 %.2f), load before %.1f\n", r.Sluice, m.CPUs, m.Model, m.Kernel, m.Go, m.SyncMedian, m.SyncP99, m.Load)
 	fmt.Fprintf(t, "bodies of %d bytes, %d connections in, generator, receiver and gateway on the same CPUs\n", r.BodySize, r.Conns)
 	if r.Load != nil {
 		r.Load.print(t)
