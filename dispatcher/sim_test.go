@@ -73,6 +73,8 @@ type process struct {
 	n     int // its stream
 	alive atomic.Bool
 	feed  *feed
+	owns  context.Context // of its leases
+	lose  context.CancelFunc
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -137,6 +139,7 @@ func (s *sim) run() {
 				continue
 			}
 			p.alive.Store(false)
+			p.lose()
 			p.stop()
 			dead = append(dead, p)
 			s.mu.Lock()
@@ -242,6 +245,7 @@ func (s *sim) move(w *world, e *store.Endpoint, state store.EndpointState) {
 func (s *sim) spawn(n int) *process {
 	p := &process{sim: s, n: n, feed: newFeed(), ended: make(chan error, 1)}
 	p.alive.Store(true)
+	p.owns, p.lose = context.WithCancel(context.Background())
 	cfg := s.cfg
 	p.feed.drain = cfg.Drain
 	d := New(cfg, Deps{
@@ -268,7 +272,7 @@ func (s *sim) unacked(stream int) []*event.Event {
 
 func (p *process) push(events ...*event.Event) {
 	for _, e := range events {
-		p.feed.lend(&mortalLease{message{event: e, stream: "0", ctx: context.Background(), acked: make(chan struct{})}, p})
+		p.feed.lend(&mortalLease{message{event: e, stream: "0", ctx: p.owns, acked: make(chan struct{})}, p})
 	}
 }
 

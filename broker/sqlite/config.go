@@ -40,7 +40,7 @@ func Defaults(path string) Config {
 	return Config{
 		Path:         path,
 		Streams:      4,
-		Window:       4096,
+		Window:       65536, // an endpoint that hangs keeps messages for max_hold: others go on behind them at up to 13,000/s a stream
 		WindowBytes:  16 << 20,
 		TailBytes:    1 << 20,
 		MaxMessage:   8 << 20,

@@ -60,6 +60,7 @@ type fakeAPI struct {
 	mux  *http.ServeMux
 	mu   sync.Mutex
 	seen []string // requests, with their queries
+	auth string   // of the last one
 }
 
 // startAPI has the commands of the test ask a fake.
@@ -69,6 +70,7 @@ func startAPI(t *testing.T) *fakeAPI {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.seen = append(a.seen, r.Method+" "+r.URL.RequestURI())
+		a.auth = r.Header.Get("Authorization")
 		a.mu.Unlock()
 		a.mux.ServeHTTP(w, r)
 	}))

@@ -113,6 +113,15 @@ func TestReceiverMakesWhatArrivesHarmless(t *testing.T) {
 	}
 }
 
+func TestJSONThatNestsTooFarIsNotLaidOut(t *testing.T) {
+	for depth, lines := range map[int]int{indentedDepth: 2*indentedDepth - 1, indentedDepth + 1: 1} {
+		text := pretty([]byte(strings.Repeat("[", depth) + strings.Repeat("]", depth)))
+		if got := strings.Count(strings.SplitN(text, "  …", 2)[0], "\n"); got > lines || (got == 1) != (lines == 1) {
+			t.Errorf("depth %d: %d lines, want %d", depth, got, lines)
+		}
+	}
+}
+
 func TestReceiverRefusesABodyThatIsTooLarge(t *testing.T) {
 	r := &receiver{out: io.Discard, status: http.StatusOK}
 	rec := httptest.NewRecorder()

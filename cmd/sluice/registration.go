@@ -92,7 +92,7 @@ func (r *registration) look(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case errors.Is(err, store.ErrNotFound), err == nil && e.State == string(store.EndpointDeleted):
+	case errors.Is(err, store.ErrNotFound), err == nil && !r.ours(e):
 		r.say.add("The endpoint is gone from sluice; registering it again.")
 		if err = r.register(ctx); err == nil {
 			r.away = false
@@ -105,6 +105,11 @@ func (r *registration) look(ctx context.Context) error {
 		return err
 	}
 	return r.lost()
+}
+
+// ours reports whether e, of our id, is our endpoint: with another store behind the API the id may be somebody else's.
+func (r *registration) ours(e control.Endpoint) bool {
+	return e.Name == r.spec.Name && e.State != string(store.EndpointDeleted)
 }
 
 // final reports whether waiting does not help: sluice has answered, and said no.
@@ -139,7 +144,10 @@ func (r *registration) seen(state string) error {
 func (r *registration) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
 	defer cancel()
-	err := r.api.DeleteEndpoint(ctx, r.id)
+	e, err := r.api.Endpoint(ctx, r.id)
+	if err == nil && r.ours(e) {
+		err = r.api.DeleteEndpoint(ctx, r.id)
+	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return advise(fmt.Errorf("endpoint %s is not deleted: %w", oneLine(r.spec.Name), err),
 			"when sluice runs again: 'sluice endpoints delete %s'", oneLine(r.spec.Name))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -19,6 +20,7 @@ type memoryAPI struct {
 	there   map[string]string // id → state
 	down    error             // what every request gets
 	refuses error             // what CreateEndpoint gets
+	name    string            // of all of them
 	made    []control.EndpointSpec
 	deleted []string
 }
@@ -52,7 +54,7 @@ func (a *memoryAPI) Endpoint(_ context.Context, id string) (control.Endpoint, er
 	if !ok {
 		return control.Endpoint{}, &client.Error{Status: 404, Detail: "there is none of that id"}
 	}
-	return control.Endpoint{ID: id, State: state}, nil
+	return control.Endpoint{ID: id, Name: cmp.Or(a.name, "listen-x"), State: state}, nil
 }
 
 func (a *memoryAPI) DeleteEndpoint(ctx context.Context, id string) error {
@@ -123,6 +125,17 @@ func TestEndpointThatSluiceForgotIsRegisteredAgain(t *testing.T) {
 	}
 	if strings.Count(said, "registering it again") != 2 {
 		t.Errorf("said %q", said)
+	}
+}
+
+func TestEndpointOfSomebodyElseWithOurIDIsLeftAlone(t *testing.T) {
+	api := &memoryAPI{}
+	_, err := registered(t, api, func() {
+		api.change(func() { api.name = "theirs" }) // another store: the id is taken
+		pass(3 * time.Second)
+	})
+	if err != nil || len(api.made) != 2 || len(api.deleted) > 0 {
+		t.Errorf("ended with %v, made %d, deleted %v", err, len(api.made), api.deleted)
 	}
 }
 

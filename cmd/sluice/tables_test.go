@@ -63,6 +63,17 @@ func TestFiltersReachTheAPI(t *testing.T) {
 	}
 }
 
+func TestKeyGoesToTheAPIFromTheEnvironmentOrTheFlag(t *testing.T) {
+	api := startAPI(t)
+	t.Setenv(envKey, "slk_env")
+	for _, tc := range []struct{ line, want string }{{"sources", "Bearer slk_env"}, {"sources --api-key slk_flag", "Bearer slk_flag"}, {"events list", "Bearer slk_env"}} {
+		ok(t, strings.Fields(tc.line)...)
+		if api.auth != tc.want {
+			t.Errorf("%s: sent %q, want %q", tc.line, api.auth, tc.want)
+		}
+	}
+}
+
 func TestLimitsCutAndAllPages(t *testing.T) {
 	api := startAPI(t)
 	api.mux = http.NewServeMux()
