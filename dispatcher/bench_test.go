@@ -46,7 +46,9 @@ func BenchmarkEvent(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/event")
 	stop()
-	<-ended
+	if err := <-ended; err != nil {
+		b.Error(err)
+	}
 }
 
 type counter struct {

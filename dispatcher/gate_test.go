@@ -1,11 +1,10 @@
 package dispatcher
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"context"
 
 	"github.com/sluicehq/sluice/egress"
 	"github.com/sluicehq/sluice/store"

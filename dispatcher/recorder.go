@@ -147,7 +147,7 @@ func (d *Dispatcher) record(ctx context.Context) error {
 		b := d.forming
 		d.forming = &batch{}
 		d.mu.Unlock()
-		if err := d.write(ctx, &b.Batch, b.rows()); err != nil {
+		if !d.write(ctx, &b.Batch, b.rows()) {
 			return nil // ctx ended: what is not recorded comes again
 		}
 		d.completed(b)
@@ -182,8 +182,8 @@ func (d *Dispatcher) completed(b *batch) {
 	}
 }
 
-// write records the batch however long it takes. It fails only when ctx ends.
-func (d *Dispatcher) write(ctx context.Context, b *store.Batch, rows int) error {
+// write records the batch however long it takes; it is false only when ctx ended.
+func (d *Dispatcher) write(ctx context.Context, b *store.Batch, rows int) bool {
 	d.metrics.RecordRows.Observe(float64(rows))
 	pause := recordMinPause
 	for {
@@ -193,18 +193,18 @@ func (d *Dispatcher) write(ctx context.Context, b *store.Batch, rows int) error 
 		cancel()
 		if err == nil {
 			d.metrics.RecordSeconds.WithLabelValues("ok").Observe(time.Since(start).Seconds())
-			return nil
+			return true
 		}
 		d.metrics.RecordSeconds.WithLabelValues("error").Observe(time.Since(start).Seconds())
 		if errors.Is(err, store.ErrData) {
 			return d.writeHalves(ctx, b, err)
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false
 		}
 		d.log.Warn("outcomes not recorded, trying again", telemetry.Error(err), zap.Int("rows", rows))
 		if !pauseFor(ctx, time.Duration(float64(pause)*(0.5+rand.Float64()/2))) {
-			return ctx.Err()
+			return false
 		}
 		pause = min(2*pause, recordMaxPause)
 	}
@@ -212,12 +212,9 @@ func (d *Dispatcher) write(ctx context.Context, b *store.Batch, rows int) error 
 
 // writeHalves finds the row that the store refuses by halving. That row is written with its free text blanked; one
 // refused even so goes to quarantine.
-func (d *Dispatcher) writeHalves(ctx context.Context, b *store.Batch, refused error) error {
+func (d *Dispatcher) writeHalves(ctx context.Context, b *store.Batch, refused error) bool {
 	if first, second, ok := halves(b); ok {
-		if err := d.write(ctx, first, 0); err != nil {
-			return err
-		}
-		return d.write(ctx, second, 0)
+		return d.write(ctx, first, 0) && d.write(ctx, second, 0)
 	}
 	d.metrics.DataRefused.Inc()
 	d.log.Error("the store refuses a row for its data", telemetry.Error(refused))
@@ -229,13 +226,13 @@ func (d *Dispatcher) writeHalves(ctx context.Context, b *store.Batch, refused er
 		err := d.deps.Store.Record(call, try)
 		cancel()
 		if err == nil || ctx.Err() != nil {
-			return ctx.Err()
+			return err == nil
 		}
 		if !errors.Is(err, store.ErrData) {
 			return d.write(ctx, try, 0)
 		}
 	}
-	return nil
+	return true
 }
 
 // flushed waits until everything that was to be recorded by now is.

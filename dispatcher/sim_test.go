@@ -129,7 +129,11 @@ func (s *sim) run() {
 		p := alive[n]
 		p.push(m.event)
 		time.Sleep(time.Duration(s.rnd.IntN(400)) * time.Millisecond)
-		switch s.rnd.IntN(40) {
+		c := s.rnd.IntN(40)
+		if os.Getenv("SIMLOG") != "" && c < 8 {
+			fmt.Printf("FAULT %d stream %d at %v\n", c, n, time.Now().Format("15:04:05.000"))
+		}
+		switch c {
 		case 0:
 			s.store.SetDown(true)
 			time.Sleep(time.Duration(s.rnd.IntN(8)) * time.Second)
@@ -182,7 +186,7 @@ func (s *sim) run() {
 		}
 	}
 	for _, p := range dead {
-		<-p.ended
+		<-p.ended //nolint:errcheck // it could not record any more
 	}
 	s.check()
 }
@@ -295,6 +299,9 @@ func (p *process) Send(ctx context.Context, a *egress.Attempt) egress.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running[id]--
+	if os.Getenv("SIMLOG") != "" {
+		fmt.Printf("SEND p%d %p ep%d ev%x n%d %v..%v %v\n", p.n, p, id, a.Event.ID[8:12], a.Number, start.Format("15:04:05.000"), time.Now().Format("15:04:05.000"), res.Outcome)
+	}
 	if res.Outcome == egress.OutcomeDelivered { // it arrived, whoever lives to hear of it
 		s.receipts[store.DeliveryID{Event: a.Event.ID, Endpoint: id}]++
 	}

@@ -11,15 +11,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-func newSealer(t testing.TB, keys ...Secret) *Sealer {
-	t.Helper()
+func newSealer(tb testing.TB, keys ...Secret) *Sealer {
+	tb.Helper()
 	texts := make([]string, len(keys))
 	for i, k := range keys {
 		texts[i] = k.Reveal()
 	}
 	s, err := ParseKeys(Secret(strings.Join(texts, ",")))
 	if err != nil {
-		t.Fatalf("ParseKeys: %v", err)
+		tb.Fatalf("ParseKeys: %v", err)
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 )
 
 func panicNeitherLosesNorAcks(t *testing.T, h Harness) {
+	t.Helper()
 	b := h.Open(t)
 	msgs, want := numbered(20, 5)
 	publish(t, b, msgs...)
@@ -35,6 +36,7 @@ func panicNeitherLosesNorAcks(t *testing.T, h Harness) {
 }
 
 func outageHeals(t *testing.T, h Harness) {
+	t.Helper()
 	need(t, h.Outage != nil, "fail for a while")
 	b := h.Open(t)
 	msgs, want := numbered(40, 8)
@@ -61,6 +63,7 @@ func outageHeals(t *testing.T, h Harness) {
 }
 
 func gapIsReported(t *testing.T, h Harness) {
+	t.Helper()
 	need(t, h.Truncate != nil, "remove messages")
 	b := h.Open(t)
 	msgs, want := numbered(10, 0)

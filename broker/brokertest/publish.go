@@ -98,18 +98,28 @@ func sameMessage(a, b *broker.Message) bool {
 
 func timeIsWhenTheBrokerAccepted(t *testing.T, h Harness) {
 	b := h.Open(t)
-	m := message("", "timed")
-	m.Time = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
-	before := time.Now()
-	publish(t, b, m)
-	after := time.Now()
 	c := newCollector(nil)
-	consume(t, b, group, c)
-	c.untilBodies(t, []string{"timed"})
+	before := time.Now()
+	for i, body := range []string{"before the consumer came", "while it runs"} {
+		if i == 1 {
+			consume(t, b, group, c)
+			c.untilBodies(t, []string{"before the consumer came"})
+		}
+		m := message("", body)
+		m.Time = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
+		publish(t, b, m)
+		if m.Time.Year() != 2001 {
+			t.Error("Publish changed the message")
+		}
+	}
+	after := time.Now()
+	c.untilBodies(t, []string{"while it runs"})
 	const skew = 2 * time.Second // a broker has a clock of its own
-	got := c.all()[0].Message().Time
-	if got.Before(before.Add(-skew)) || got.After(after.Add(skew)) || got.Location() != time.UTC || got != got.Truncate(time.Millisecond) {
-		t.Errorf("Time = %v, want UTC in whole milliseconds, about %v", got, after)
+	for _, l := range c.all() {
+		got := l.Message().Time
+		if got.Before(before.Add(-skew)) || got.After(after.Add(skew)) || got.Location() != time.UTC || got != got.Truncate(time.Millisecond) {
+			t.Errorf("%s: Time = %v, want UTC in whole milliseconds, about %v", l.Message().Body, got, after)
+		}
 	}
 }
 

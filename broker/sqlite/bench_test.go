@@ -48,6 +48,7 @@ func (c *counter) Handle(ls []broker.Lease) {
 }
 func (c *counter) Revoke(context.Context, []string) {}
 func (c *counter) Gap(stream, from, to string)      { panic("gap " + stream + " " + from + " " + to) }
+
 func (c *counter) wait(n int64) {
 	for c.n.Load() < n {
 		<-c.wake
@@ -55,6 +56,7 @@ func (c *counter) wait(n int64) {
 }
 
 func benchmarkBroker(b *testing.B, publishers int) {
+	b.Helper()
 	br, err := Open(b.Context(), Defaults(filepath.Join(b.TempDir(), "broker.db")), zap.NewNop(), prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
@@ -84,6 +86,7 @@ func benchmarkBroker(b *testing.B, publishers int) {
 }
 
 func benchmarkBare(b *testing.B, publishers int) {
+	b.Helper()
 	f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
 	if err != nil {
 		b.Fatal(err)
@@ -125,6 +128,7 @@ func benchmarkBare(b *testing.B, publishers int) {
 
 // measure has publishers publish in rounds and reports rate, CPU and latency per message.
 func measure(b *testing.B, publishers int, publish func(p int), roundDone func(n int)) {
+	b.Helper()
 	const each = 50
 	b.ReportAllocs()
 	latencies := make([][]time.Duration, publishers)
@@ -171,7 +175,7 @@ func BenchmarkBacklog(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer br.Close(context.WithoutCancel(b.Context()))
+	defer br.Close(context.WithoutCancel(b.Context())) //nolint:errcheck // the test is over
 	msgs := slices.Repeat([]*broker.Message{{Topic: "bench", Body: make([]byte, 1024)}}, 64)
 	b.ReportAllocs()
 	var cpu, took time.Duration
@@ -209,7 +213,7 @@ func BenchmarkLatency(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer br.Close(context.WithoutCancel(b.Context()))
+	defer br.Close(context.WithoutCancel(b.Context())) //nolint:errcheck // the test is over
 	ctx, cancel := context.WithCancel(b.Context())
 	c := &counter{wake: make(chan struct{}, 1)}
 	ran := make(chan error, 1)

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"modernc.org/sqlite"
-
-	"sync/atomic"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/pkg/telemetry"

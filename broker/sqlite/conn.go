@@ -56,7 +56,7 @@ func (c *conn) exec(ctx context.Context, sql string, args ...driver.Value) error
 	if err != nil {
 		return err
 	}
-	_, err = s.(driver.StmtExecContext).ExecContext(ctx, c.bind(args)) //nolint:errcheck // this driver's statements have it
+	_, err = s.(driver.StmtExecContext).ExecContext(ctx, c.bind(args)) // this driver's statements have it
 	return err
 }
 
@@ -67,7 +67,7 @@ func (c *conn) query(ctx context.Context, sql string, each func(row []driver.Val
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, c.bind(args)) //nolint:errcheck // this driver's statements have it
+	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, c.bind(args)) // this driver's statements have it
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (driver.Stmt, error) {
 	if s := c.stmts[sql]; s != nil {
 		return s, nil
 	}
-	s, err := c.driver.(driver.ConnPrepareContext).PrepareContext(ctx, sql) //nolint:errcheck // this driver's connections have it
+	s, err := c.driver.(driver.ConnPrepareContext).PrepareContext(ctx, sql) // this driver's connections have it
 	if err != nil {
 		return nil, err
 	}

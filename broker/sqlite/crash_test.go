@@ -114,7 +114,7 @@ func crashWorker(path string) error {
 }
 
 // randomAcker acks out of order, later, and one message in a hundred never.
-type randomAcker struct{ mu sync.Mutex }
+type randomAcker struct{}
 
 func (a *randomAcker) Handle(ls []broker.Lease) {
 	for _, i := range rand.Perm(len(ls)) {

@@ -215,7 +215,7 @@ func consumeDamaged(t *testing.T, file []byte, want map[string][]byte) *effect {
 		wantsHelp(t, err, r.cfg.Path)
 		return &effect{}
 	}
-	defer b.Close(context.WithoutCancel(t.Context()))
+	defer b.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // the test is over
 	for _, group := range damageGroups {
 		got, err := readAll(t, b, group, want)
 		if err != nil {

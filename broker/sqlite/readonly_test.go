@@ -3,7 +3,9 @@
 package sqlite
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,7 +18,7 @@ func TestReadOnlyDirectoryIsAClearError(t *testing.T) {
 		t.Skip("needs root, to run a process as somebody who may not write")
 	}
 	// In a directory that everybody may enter: t.TempDir's parents are root's alone.
-	dir, err := os.MkdirTemp("", "read-only")
+	dir, err := os.MkdirTemp("", "read-only") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +40,10 @@ func TestReadOnlyDirectoryIsAClearError(t *testing.T) {
 		cmd.Stderr = &out
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		err := cmd.Run()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Skipf("cannot run a program of %s as somebody else: %v", dir, err)
+		}
 		return out.String(), err == nil
 	}
 	out, ok := openAsNobody()

@@ -76,13 +76,12 @@ type column[T any] struct {
 // list prints what seq yields, as far as the limits go, while it comes. Nothing but a page is in memory.
 func list[T any](cmd *cobra.Command, o *output, l *limits, seq iter.Seq2[T, error], columns []column[T], none string) error {
 	w := newListWriter(cmd.OutOrStdout(), o.format.value, columns)
-	n := 0
+	n, more := 0, false
 	for item, err := range seq {
 		if err != nil {
 			return w.broken(err)
 		}
-		if !l.all && n == l.most.value {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d printed, and there are more: see --limit, --all\n", n)
+		if more = !l.all && n == l.most.value; more {
 			break
 		}
 		if err := w.add(item); err != nil {
@@ -94,7 +93,13 @@ func list[T any](cmd *cobra.Command, o *output, l *limits, seq iter.Seq2[T, erro
 		fmt.Fprintln(cmd.ErrOrStderr(), none)
 		return nil
 	}
-	return w.end()
+	if err := w.end(); err != nil {
+		return err
+	}
+	if more {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d printed, and there are more: see --limit, --all\n", n)
+	}
+	return nil
 }
 
 // listWriter writes a list, page by page.

@@ -19,7 +19,7 @@ type table struct {
 	widths []int
 }
 
-// heading adds column names to the widths and returns them as a row.
+// heading returns the names of columns as a row.
 func heading(names []string) []cell {
 	row := make([]cell, len(names))
 	for i, name := range names {

@@ -52,9 +52,10 @@ func (s *Sweep) Run(ctx context.Context, endpoint Lookup, count Counter) error {
 	var swept time.Time
 	for {
 		depths, err := s.depths(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // a stop is no failure
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err != nil:
 			s.log.Warn("count of the queue failed", telemetry.Error(err))
 		default:

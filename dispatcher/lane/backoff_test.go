@@ -54,8 +54,8 @@ func TestDelayStaysInItsRange(t *testing.T) {
 }
 
 func TestGateWait(t *testing.T) {
-	for i, want := range []time.Duration{15, 30, 60, 120, 240, 300, 300} {
-		want *= time.Second
+	for i, seconds := range []int{15, 30, 60, 120, 240, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		if got := GateWait(i, 0.5); got != want {
 			t.Errorf("GateWait(%d, ½) = %v, want %v", i, got, want)
 		}

@@ -21,7 +21,7 @@ func (l line) Swap(i, j int) {
 
 // Push appends a *Holder.
 func (l *line) Push(x any) {
-	h := x.(*Holder) //nolint:errcheck // only Slots pushes, and only holders
+	h := x.(*Holder) // only Slots pushes, and only holders
 	*l = append(*l, h)
 	h.place = len(*l)
 }

@@ -77,8 +77,10 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 		Broker:  Broker{URL: "sqlite:", Topic: "sluice.events", Group: "sluice-egress"},
 		Store:   Store{URL: "sqlite:", Retention: Retention{Bodies: Duration(14 * day), History: Duration(30 * day)}},
 		Ingress: Ingress{Listen: ":8080", MaxBody: 1 << 20},
-		Egress: Egress{InFlight: 1024, SlowInFlight: 1024, Bodies: 128 << 20, OpenDeliveries: 65536, Commit: "settled",
-			MaxHold: Duration(5 * time.Second)},
+		Egress: Egress{
+			InFlight: 1024, SlowInFlight: 1024, Bodies: 128 << 20, OpenDeliveries: 65536, Commit: "settled",
+			MaxHold: Duration(5 * time.Second),
+		},
 		Control: Control{Listen: "127.0.0.1:8081", Auth: "keys"},
 		Ops:     Ops{Listen: "127.0.0.1:8082"},
 	}

@@ -190,7 +190,7 @@ func textOf(v reflect.Value) string {
 		return strings.Join(parts, ",")
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-		text, _ := m.MarshalText() //nolint:errcheck // none of these fails
+		text, _ := m.MarshalText() // none of these fails
 		return string(text)
 	}
 	if v.Kind() == reflect.String {

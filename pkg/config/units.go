@@ -19,8 +19,17 @@ var byteUnits = [...]struct {
 	suffix string
 	factor int64
 }{ // binary ones first: "B" ends all of them
-	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1}, {"", 1},
+	{"TiB", 1 << 40},
+	{"GiB", 1 << 30},
+	{"MiB", 1 << 20},
+	{"KiB", 1 << 10},
+	{"TB", 1e12},
+	{"GB", 1e9},
+	{"MB", 1e6},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"B", 1},
+	{"", 1},
 }
 
 var errBytes = errors.New("not a size, write a number and a unit: 512KiB, 1MiB, 2GiB")

@@ -121,11 +121,11 @@ func readCloudEvent(r *jsonReader[[]byte]) (*cloudEvent, error) {
 
 // readAttribute reads the value of an attribute; null leaves it unset.
 func readAttribute(r *jsonReader[[]byte], name string) (value string, set bool, err error) {
-	switch c := r.peek(); {
-	case c == '"':
+	switch r.peek() {
+	case '"':
 		value, err = r.str()
 		return value, true, err
-	case c == '{' || c == '[':
+	case '{', '[':
 		return "", false, fmt.Errorf("attribute %s: want a string, a number or a boolean", quote(name))
 	}
 	raw, err := r.raw()

@@ -18,7 +18,7 @@ const idPrefix = "evt_"
 func NewID(t time.Time) ID {
 	var id ID
 	putMillis(&id, t)
-	rand.Read(id[6:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(id[6:]) // crypto/rand.Read never fails since Go 1.24
 	return id
 }
 
@@ -41,7 +41,7 @@ func (id ID) IsZero() bool { return id == ID{} }
 // String writes the id as "evt_" and 26 lower-case characters of Crockford's base32.
 func (id ID) String() string {
 	var buf [30]byte
-	text, _ := id.AppendText(buf[:0]) //nolint:errcheck // never fails
+	text, _ := id.AppendText(buf[:0]) // never fails
 	return string(text)
 }
 

@@ -136,8 +136,10 @@ func Decode(headers []Header, body []byte) (*Event, error) {
 // messageValues are the values of the headers that Encode writes, in the order of messageNames.
 type messageValues [len(messageNames)]string
 
-var messageNames = [...]string{headerSpec, headerID, headerSource, headerType, headerTime, headerTenant, headerKey,
-	headerGivenID, headerSluice, headerContentType, headerTraceParent, headerTraceState, headerRequest}
+var messageNames = [...]string{
+	headerSpec, headerID, headerSource, headerType, headerTime, headerTenant, headerKey,
+	headerGivenID, headerSluice, headerContentType, headerTraceParent, headerTraceState, headerRequest,
+}
 
 // collect copies the values into one string and cuts that: one allocation for all fields of the event.
 func (v *messageValues) collect(headers []Header) error {

@@ -196,9 +196,11 @@ func FuzzMessage(f *testing.F) {
 	f.Add(e.Tenant, e.Source, e.Type, e.Key, e.GivenID, e.Origin, e.Method, e.Path, e.Query, e.ContentType, "x", "y", e.TraceParent, testTime.UnixMilli(), e.Body)
 	f.Add("t", "s", "a", "", "", "", "", "", "\xff\\\"\x00", "", "\xed\xa0\x80", "\ufffd😀", "", int64(-1), []byte(nil))
 	f.Fuzz(func(t *testing.T, tenant, source, typ, key, givenID, origin, method, path, query, contentType, name, value, trace string, ms int64, body []byte) {
-		e := &Event{ID: testID(3), Tenant: tenant, Source: source, Type: typ, Key: key, GivenID: givenID, Origin: origin,
+		e := &Event{
+			ID: testID(3), Tenant: tenant, Source: source, Type: typ, Key: key, GivenID: givenID, Origin: origin,
 			Method: method, Path: path, Query: query, ContentType: contentType, Time: time.UnixMilli(ms).UTC(),
-			TraceParent: trace, TraceState: trace, Body: body}
+			TraceParent: trace, TraceState: trace, Body: body,
+		}
 		if name != "" {
 			e.Headers = map[string]string{name: value, "other": value}
 		}
@@ -239,8 +241,13 @@ func FuzzDecode(f *testing.F) {
 	seed(least())
 	f.Fuzz(func(t *testing.T, id, source, sluice, at, typ, request string) {
 		headers := []Header{
-			{headerSpec, specValue}, {headerID, []byte(id)}, {headerSource, []byte(source)}, {headerType, []byte(typ)},
-			{headerTime, []byte(at)}, {headerTenant, []byte("t")}, {headerRequest, []byte(request)},
+			{headerSpec, specValue},
+			{headerID, []byte(id)},
+			{headerSource, []byte(source)},
+			{headerType, []byte(typ)},
+			{headerTime, []byte(at)},
+			{headerTenant, []byte("t")},
+			{headerRequest, []byte(request)},
 		}
 		if sluice != "" {
 			headers = append(headers, Header{headerSluice, []byte(sluice)})

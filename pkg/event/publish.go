@@ -14,7 +14,7 @@ import (
 // MaxPublished is how many events one request may carry.
 const MaxPublished = 1000
 
-// ErrMediaType: the request's content type is none that events are published in. HTTP answers it with 415.
+// ErrMediaType says that the request's content type is none that events are published in. HTTP answers it with 415.
 var ErrMediaType = errors.New("unsupported content type")
 
 // Published is what one request to POST /v1/events carries.

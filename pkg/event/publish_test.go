@@ -35,36 +35,82 @@ func TestParsePublished(t *testing.T) {
 		want   []Event
 		array  bool
 	}{
-		{"one event in our own form", asJSON, `{"type":"invoice.paid","data":{"a" : 1.0},"id":"in_1","key":"c"}`,
-			[]Event{{Type: "invoice.paid", Key: "c", GivenID: "in_1", ContentType: "application/json", Body: []byte(`{"a" : 1.0}`)}}, false},
-		{"without content type it is our own form", header(), ` {"data":null,"type":"a"} `,
-			[]Event{{Type: "a", ContentType: "application/json", Body: []byte("null")}}, false},
-		{"data keeps duplicate members, order and escapes", asJSON, `{"type":"a","data":{"b":1,"b":"\ud800\u0041"}}`,
-			[]Event{{Type: "a", ContentType: "application/json", Body: []byte(`{"b":1,"b":"\ud800\u0041"}`)}}, false},
-		{"escapes in type are read", asJSON, `{"type":"\u0061\"","data":1}`,
-			[]Event{{Type: `a"`, ContentType: "application/json", Body: []byte("1")}}, false},
-		{"an array of our own form", asJSON, ` [{"type":"a","data":1} , {"type":"b","data":2}]`,
-			[]Event{{Type: "a", ContentType: "application/json", Body: []byte("1")}, {Type: "b", ContentType: "application/json", Body: []byte("2")}}, true},
-		{"structured CloudEvent", asStructured, `{"specversion":"1.0","id":"1","source":"urn:s","type":"t","tenant":"acme","key":"k","subject":"sub","time":"2026-01-02T03:04:05+01:00","traceparent":"tp","data":[ ]}`,
-			[]Event{{Tenant: "acme", Type: "t", Key: "k", GivenID: "1", Origin: "urn:s", ContentType: "application/json", TraceParent: "tp", Body: []byte("[ ]"),
-				Headers: map[string]string{"ce-subject": "sub", "ce-time": "2026-01-02T03:04:05+01:00"}}}, false},
-		{"structured CloudEvent with bytes", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"image/png","data_base64":"AP8="}`,
-			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "image/png", Body: []byte{0, 0xff}}}, false},
-		{"structured CloudEvent with text", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"text/xml","data":"<a\/>"}`,
-			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "text/xml", Body: []byte("<a/>")}}, false},
-		{"a JSON string stays JSON", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"application/vnd.x+json","data":"x"}`,
-			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "application/vnd.x+json", Body: []byte(`"x"`)}}, false},
-		{"structured CloudEvent without data", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","ext":null,"flag":true,"count":-3}`,
-			[]Event{{Type: "t", GivenID: "1", Origin: "s", Headers: map[string]string{"ce-flag": "true", "ce-count": "-3"}}}, false},
-		{"partitionkey is the key", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","partitionkey":"p"}`,
-			[]Event{{Type: "t", Key: "p", GivenID: "1", Origin: "s"}}, false},
-		{"batch of CloudEvents", asBatch, `[{"specversion":"1.0","id":"1","source":"s","type":"t"}]`,
-			[]Event{{Type: "t", GivenID: "1", Origin: "s"}}, true},
-		{"binary CloudEvent", asBinary("content-type", "text/plain; charset=latin1", "ce-tenant", "acme", "ce-subject", "%E2%82%AC \"x\"", "x-other", "1"), "\xff\x00",
-			[]Event{{Tenant: "acme", Type: "t", GivenID: "1", Origin: "/s", ContentType: "text/plain; charset=latin1", Body: []byte("\xff\x00"),
-				Headers: map[string]string{"ce-subject": "€ \"x\""}}}, false},
-		{"binary CloudEvent whose body is JSON", asBinary("content-type", "application/json", "ce-quoted", `"a\"b"`), "{",
-			[]Event{{Type: "t", GivenID: "1", Origin: "/s", ContentType: "application/json", Body: []byte("{"), Headers: map[string]string{"ce-quoted": `a"b`}}}, false},
+		{
+			"one event in our own form", asJSON, `{"type":"invoice.paid","data":{"a" : 1.0},"id":"in_1","key":"c"}`,
+			[]Event{{Type: "invoice.paid", Key: "c", GivenID: "in_1", ContentType: "application/json", Body: []byte(`{"a" : 1.0}`)}},
+			false,
+		},
+		{
+			"without content type it is our own form", header(), ` {"data":null,"type":"a"} `,
+			[]Event{{Type: "a", ContentType: "application/json", Body: []byte("null")}},
+			false,
+		},
+		{
+			"data keeps duplicate members, order and escapes", asJSON, `{"type":"a","data":{"b":1,"b":"\ud800\u0041"}}`,
+			[]Event{{Type: "a", ContentType: "application/json", Body: []byte(`{"b":1,"b":"\ud800\u0041"}`)}},
+			false,
+		},
+		{
+			"escapes in type are read", asJSON, `{"type":"\u0061\"","data":1}`,
+			[]Event{{Type: `a"`, ContentType: "application/json", Body: []byte("1")}},
+			false,
+		},
+		{
+			"an array of our own form", asJSON, ` [{"type":"a","data":1} , {"type":"b","data":2}]`,
+			[]Event{{Type: "a", ContentType: "application/json", Body: []byte("1")}, {Type: "b", ContentType: "application/json", Body: []byte("2")}},
+			true,
+		},
+		{
+			"structured CloudEvent", asStructured, `{"specversion":"1.0","id":"1","source":"urn:s","type":"t","tenant":"acme","key":"k","subject":"sub","time":"2026-01-02T03:04:05+01:00","traceparent":"tp","data":[ ]}`,
+			[]Event{{
+				Tenant: "acme", Type: "t", Key: "k", GivenID: "1", Origin: "urn:s", ContentType: "application/json", TraceParent: "tp", Body: []byte("[ ]"),
+				Headers: map[string]string{"ce-subject": "sub", "ce-time": "2026-01-02T03:04:05+01:00"},
+			}},
+			false,
+		},
+		{
+			"structured CloudEvent with bytes", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"image/png","data_base64":"AP8="}`,
+			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "image/png", Body: []byte{0, 0xff}}},
+			false,
+		},
+		{
+			"structured CloudEvent with text", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"text/xml","data":"<a\/>"}`,
+			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "text/xml", Body: []byte("<a/>")}},
+			false,
+		},
+		{
+			"a JSON string stays JSON", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"application/vnd.x+json","data":"x"}`,
+			[]Event{{Type: "t", GivenID: "1", Origin: "s", ContentType: "application/vnd.x+json", Body: []byte(`"x"`)}},
+			false,
+		},
+		{
+			"structured CloudEvent without data", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","ext":null,"flag":true,"count":-3}`,
+			[]Event{{Type: "t", GivenID: "1", Origin: "s", Headers: map[string]string{"ce-flag": "true", "ce-count": "-3"}}},
+			false,
+		},
+		{
+			"partitionkey is the key", asStructured, `{"specversion":"1.0","id":"1","source":"s","type":"t","partitionkey":"p"}`,
+			[]Event{{Type: "t", Key: "p", GivenID: "1", Origin: "s"}},
+			false,
+		},
+		{
+			"batch of CloudEvents", asBatch, `[{"specversion":"1.0","id":"1","source":"s","type":"t"}]`,
+			[]Event{{Type: "t", GivenID: "1", Origin: "s"}},
+			true,
+		},
+		{
+			"binary CloudEvent", asBinary("content-type", "text/plain; charset=latin1", "ce-tenant", "acme", "ce-subject", "%E2%82%AC \"x\"", "x-other", "1"), "\xff\x00",
+			[]Event{{
+				Tenant: "acme", Type: "t", GivenID: "1", Origin: "/s", ContentType: "text/plain; charset=latin1", Body: []byte("\xff\x00"),
+				Headers: map[string]string{"ce-subject": "€ \"x\""},
+			}},
+			false,
+		},
+		{
+			"binary CloudEvent whose body is JSON", asBinary("content-type", "application/json", "ce-quoted", `"a\"b"`), "{",
+			[]Event{{Type: "t", GivenID: "1", Origin: "/s", ContentType: "application/json", Body: []byte("{"), Headers: map[string]string{"ce-quoted": `a"b`}}},
+			false,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func TestDecodeStructuredEncodeStructuredIsTheIdentity(t *testing.T) {
 func TestDecodeStructuredRefuses(t *testing.T) {
 	t.Parallel()
 	ok := string(EncodeStructured(least()))
-	edit := func(old, new string) string { return strings.Replace(ok, old, new, 1) }
+	edit := func(from, to string) string { return strings.Replace(ok, from, to, 1) }
 	tests := []struct{ name, doc, want string }{
 		{"nothing", "", "JSON ends too early"},
 		{"an array", "[]", "not JSON at byte 1"},

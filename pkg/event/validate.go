@@ -45,9 +45,14 @@ func (e *Event) validateSent() error {
 		name, value string
 		limit       int
 	}{
-		{"tenant", e.Tenant, MaxName}, {"type", e.Type, MaxName},
-		{"key", e.Key, MaxAttribute}, {"id given by the sender", e.GivenID, MaxAttribute}, {"ce_source", e.Origin, MaxAttribute},
-		{"content type", e.ContentType, MaxAttribute}, {"traceparent", e.TraceParent, MaxAttribute}, {"tracestate", e.TraceState, MaxAttribute},
+		{"tenant", e.Tenant, MaxName},
+		{"type", e.Type, MaxName},
+		{"key", e.Key, MaxAttribute},
+		{"id given by the sender", e.GivenID, MaxAttribute},
+		{"ce_source", e.Origin, MaxAttribute},
+		{"content type", e.ContentType, MaxAttribute},
+		{"traceparent", e.TraceParent, MaxAttribute},
+		{"tracestate", e.TraceState, MaxAttribute},
 	} {
 		if err := checkText(t.name, t.value, t.limit); err != nil {
 			return err

@@ -37,14 +37,14 @@ type key struct {
 // GenerateSecret returns a new shared secret of 32 random bytes, written whsec_….
 func GenerateSecret() string {
 	var b [32]byte
-	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(b[:]) // crypto/rand.Read never fails since Go 1.24
 	return prefixShared + base64.StdEncoding.EncodeToString(b[:])
 }
 
 // GenerateKeyPair returns a new ed25519 key pair: the sender's whsk_… and the whpk_… to hand to receivers.
 func GenerateKeyPair() (private, public string) {
 	var seed [ed25519.SeedSize]byte
-	rand.Read(seed[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(seed[:]) // crypto/rand.Read never fails since Go 1.24
 	k := ed25519.NewKeyFromSeed(seed[:])
 	return prefixPrivate + base64.StdEncoding.EncodeToString(k), formatPublic(k)
 }

@@ -26,7 +26,7 @@ const (
 	version1a = "v1a," // ed25519
 )
 
-// ErrID: the id is empty, or has a dot, a space or something unprintable. A dot would let one signature be read two
+// ErrID says that the id is empty, or has a dot, a space or something unprintable. A dot would let one signature be read two
 // ways: what stands behind it in the id could as well be a timestamp, and the timestamp the start of the body.
 var ErrID = errors.New("webhook id must be printable ASCII without dots and spaces")
 
@@ -87,7 +87,7 @@ func (s *Signer) Sign(id string, at time.Time, body []byte) (string, error) {
 	if !validID(id) {
 		return "", ErrID
 	}
-	sc := s.pool.Get().(*scratch) //nolint:errcheck // nothing else is in it
+	sc := s.pool.Get().(*scratch) // nothing else is in it
 	sc.text = appendSigned(sc.text[:0], id, at.Unix())
 	sc.out = sc.out[:0]
 	head, mac := len(sc.text), 0

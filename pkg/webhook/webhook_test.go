@@ -21,21 +21,21 @@ const (
 
 var now = time.Unix(1_790_000_000, 0)
 
-func newSigner(t testing.TB, secrets ...string) *Signer {
-	t.Helper()
+func newSigner(tb testing.TB, secrets ...string) *Signer {
+	tb.Helper()
 	s, err := NewSigner(secrets...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
 // signed returns the headers of a webhook.
-func signed(t testing.TB, s *Signer, id string, at time.Time, body []byte) http.Header {
-	t.Helper()
+func signed(tb testing.TB, s *Signer, id string, at time.Time, body []byte) http.Header {
+	tb.Helper()
 	signature, err := s.Sign(id, at, body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h := http.Header{}
 	h.Set(HeaderID, id)

@@ -43,7 +43,7 @@ func waitFor(t *testing.T, s *Store, n int) {
 }
 
 // submit writes in a goroutine of its own, once all jobs before it wait.
-func submit(t *testing.T, s *Store, ctx context.Context, durable bool, run func(*conn) error) <-chan error {
+func submit(ctx context.Context, t *testing.T, s *Store, durable bool, run func(*conn) error) <-chan error {
 	t.Helper()
 	n, result := s.writer.waiting(), make(chan error, 1)
 	go func() { result <- s.write(ctx, durable, 1, run) }()
@@ -70,7 +70,7 @@ func TestOnlyGroupsThatNeedItCallFsync(t *testing.T) {
 		release := block(t, s)
 		var results []<-chan error
 		for _, d := range group {
-			results = append(results, submit(t, s, t.Context(), d, func(c *conn) error {
+			results = append(results, submit(t.Context(), t, s, d, func(c *conn) error {
 				if got, err := pragma(c, "synchronous"); err != nil || got != want {
 					return fmt.Errorf("group %v: synchronous = %d, %w, want %d", group, got, err, want)
 				}
@@ -94,7 +94,7 @@ func TestJobsThatWaitShareOneTransaction(t *testing.T) {
 	next := int64(0)
 	var results []<-chan error
 	for range 3 {
-		results = append(results, submit(t, s, t.Context(), durable, func(c *conn) error {
+		results = append(results, submit(t.Context(), t, s, durable, func(c *conn) error {
 			begun <- c.totalChanges()
 			next++
 			return c.prepare(raiseTombstones).int(next).run()
@@ -129,8 +129,8 @@ func TestRefusedJobIsUndoneAndTheOthersAreNot(t *testing.T) {
 	}
 	release := block(t, s)
 	results := []<-chan error{
-		submit(t, s, t.Context(), durable, insert("one", nil)), submit(t, s, t.Context(), durable, insert("two", refused)),
-		submit(t, s, t.Context(), durable, insert("one", nil)), submit(t, s, t.Context(), durable, insert("four", nil)),
+		submit(t.Context(), t, s, durable, insert("one", nil)), submit(t.Context(), t, s, durable, insert("two", refused)),
+		submit(t.Context(), t, s, durable, insert("one", nil)), submit(t.Context(), t, s, durable, insert("four", nil)),
 	}
 	release()
 	for i, want := range []error{nil, refused, store.ErrData, nil} {
@@ -177,7 +177,7 @@ func TestContextEndsAWaitButNotAWrite(t *testing.T) {
 	s := reopen(t, migrated(t), store.GenerateKey())
 	ctx, cancel := context.WithCancel(t.Context())
 	release := block(t, s)
-	waiting := submit(t, s, ctx, durable, func(c *conn) error { return c.prepare(insertTenant).string("left").run() })
+	waiting := submit(ctx, t, s, durable, func(c *conn) error { return c.prepare(insertTenant).string("left").run() })
 	cancel()
 	if err := <-waiting; !errors.Is(err, context.Canceled) {
 		t.Errorf("a job that waits = %v, want %v", err, context.Canceled)
@@ -230,7 +230,7 @@ func TestCloseWritesWhatWaitsAndRefusesTheRest(t *testing.T) {
 	path, key := migrated(t), store.GenerateKey()
 	s := reopen(t, path, key)
 	release := block(t, s)
-	waiting := submit(t, s, t.Context(), durable, func(c *conn) error { return c.prepare(insertTenant).string("waiting").run() })
+	waiting := submit(t.Context(), t, s, durable, func(c *conn) error { return c.prepare(insertTenant).string("waiting").run() })
 	s.writer.close()
 	release()
 	if err := <-waiting; err != nil {

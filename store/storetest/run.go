@@ -28,10 +28,22 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		name  string
 		cases []promise
 	}{
-		{"Seen", seenPromises}, {"Record", recordPromises}, {"Moves", movePromises}, {"Due", duePromises},
-		{"Finish", finishPromises}, {"Gates", gatePromises}, {"Shards", shardPromises}, {"Config", configPromises},
-		{"Endpoints", endpointPromises}, {"Apply", applyPromises}, {"Keys", keyPromises}, {"History", historyPromises},
-		{"Deliveries", deliveryPromises}, {"Retry", retryPromises}, {"Retention", retentionPromises}, {"Races", racePromises},
+		{"Seen", seenPromises},
+		{"Record", recordPromises},
+		{"Moves", movePromises},
+		{"Due", duePromises},
+		{"Finish", finishPromises},
+		{"Gates", gatePromises},
+		{"Shards", shardPromises},
+		{"Config", configPromises},
+		{"Endpoints", endpointPromises},
+		{"Apply", applyPromises},
+		{"Keys", keyPromises},
+		{"History", historyPromises},
+		{"Deliveries", deliveryPromises},
+		{"Retry", retryPromises},
+		{"Retention", retentionPromises},
+		{"Races", racePromises},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
