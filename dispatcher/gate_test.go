@@ -29,9 +29,9 @@ func TestDeadEndpointCostsOneProbeEachOpenPeriod(t *testing.T) {
 			t.Fatalf("gate %+v after 30 s of failures, want it closed and failing", g)
 		}
 		before := len(w.sender.to(1))
-		w.publishEvery(3600, time.Second)
-		if probes := len(w.sender.to(1)) - before; probes < 8 || probes > 20 {
-			t.Errorf("%d attempts in an hour behind the gate, want 8 to 20", probes)
+		w.publishEvery(1200, time.Second)
+		if probes := len(w.sender.to(1)) - before; probes < 4 || probes > 10 {
+			t.Errorf("%d attempts in 20 minutes behind the gate, want 4 to 10", probes)
 		}
 	})
 }

@@ -240,7 +240,7 @@ func (w *world) steal(id store.EndpointID) {
 
 func TestRowsOfDeadEndpointsLeaveRoomForOthers(t *testing.T) {
 	inWorld(t, Defaults(), func(w *world) {
-		const dead = 600
+		const dead = 150
 		w.endpoints(dead)
 		w.config.update(func() {
 			for id, e := range w.config.endpoints {
@@ -436,12 +436,12 @@ func TestCopyThatJoinsAfterTheHoldIsHeldToo(t *testing.T) {
 
 func TestAbortedAttemptIsNotTheFirst(t *testing.T) {
 	inWorld(t, Defaults(), func(w *world) {
-		w.endpoint(1)
+		w.endpoint(1, func(e *store.Endpoint) { e.Retry.MaxAge = time.Hour })
 		w.sender.set(1, func(context.Context, *egress.Attempt) egress.Result {
 			return egress.Result{Outcome: egress.OutcomeAborted, Error: "no route"}
 		})
 		m := w.publish()
-		time.Sleep(73 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		w.wantState(m, 1, store.DeliveryQueued)
 		w.sender.set(1, answer(200))
 		time.Sleep(time.Minute)

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -335,6 +336,7 @@ type config struct {
 
 type snapshot struct {
 	endpoints []*store.Endpoint
+	byID      map[store.EndpointID]*store.Endpoint
 	sources   map[string]*store.Source
 }
 
@@ -350,7 +352,7 @@ func (c *config) update(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
-	s := &snapshot{sources: c.sources}
+	s := &snapshot{sources: c.sources, byID: maps.Clone(c.endpoints)}
 	for _, e := range c.endpoints {
 		s.endpoints = append(s.endpoints, e)
 	}
@@ -386,10 +388,6 @@ func (s *snapshot) Source(_, name string) (*store.Source, bool) {
 }
 func (s *snapshot) Endpoints() []*store.Endpoint { return s.endpoints }
 func (s *snapshot) Endpoint(id store.EndpointID) (*store.Endpoint, bool) {
-	for _, e := range s.endpoints {
-		if e.ID == id {
-			return e, true
-		}
-	}
-	return nil, false
+	e, ok := s.byID[id]
+	return e, ok
 }
