@@ -25,7 +25,8 @@ import (
 type Broker interface {
 	// Publisher returns the broker's publisher. It is shared: every call returns one with the same batches.
 	Publisher() Publisher
-	// Consumer returns a consumer of topic for group. Two consumers of one group share the topic's streams.
+	// Consumer returns a consumer of topic for group. Two consumers of one group share the topic's streams. A new group
+	// starts with the oldest message that is kept; what every known group has settled need not be.
 	Consumer(topic, group string) Consumer
 	Caps() Caps
 	// Check reports every problem `sluice check` should name: unreachable, not authorised, topics missing, unsafe
@@ -95,8 +96,9 @@ type Consumer interface {
 // Handler takes what a Consumer consumes.
 type Handler interface {
 	// Handle takes the next messages of one stream, in stream order. Calls are serial per stream and concurrent
-	// between streams. Blocking pushes back on that stream only. ls must not be kept after Handle returns; the
-	// leases in it may.
+	// between streams. Blocking pushes back on that stream only; it has to end when the leases' Context is done. ls
+	// must not be kept after Handle returns; the leases in it may. A panic is recovered and settles nothing: the
+	// stream's leases end, and what is not settled is handed out again.
 	Handle(ls []Lease)
 	// Revoke says that exactly these streams are about to go. It returns when all their leases are settled or given
 	// up, at the latest when ctx ends; the final commit follows. No Handle of these streams runs during or after it.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -19,21 +18,26 @@ type checkpointer struct {
 	log      *zap.Logger
 	logLimit int64
 	wake     chan struct{}
-	written  int64        // by the writer since the last wake-up
-	logBytes atomic.Int64 // length of the log when it was last looked at
+
+	// The writer's own, by its estimate: a commit adds whole pages.
+	unseen int64 // bytes that were added to the log since the last wake-up
+	length int64 // of the log
 }
 
 func newCheckpointer(f *file, log *zap.Logger, logLimit int64) *checkpointer {
 	return &checkpointer{file: f, log: log, logLimit: logLimit, wake: make(chan struct{}, 1)}
 }
 
-// wrote notes that a commit added about n bytes of rows to the log.
+// logBytes estimates what a transaction adds to the log that inserts bytes into so many streams.
+func logBytes(bytes int64, streams int) int64 { return bytes + bytes/8 + int64(3+2*streams)*pageSize }
+
+// wrote notes that a transaction added n bytes to the log.
 func (c *checkpointer) wrote(n int64) {
-	c.written += n + 2*pageSize
-	if c.written < c.logLimit/4 {
+	c.length += n
+	if c.unseen += n; c.unseen < c.logLimit/4 {
 		return
 	}
-	c.written = 0
+	c.unseen = 0
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -41,7 +45,7 @@ func (c *checkpointer) wrote(n int64) {
 }
 
 // due reports whether the writer should copy what is left of the log.
-func (c *checkpointer) due() bool { return c.logBytes.Load() >= c.logLimit }
+func (c *checkpointer) due() bool { return c.length >= c.logLimit }
 
 // run copies whenever enough was written, until ctx ends.
 func (c *checkpointer) run(ctx context.Context) {
@@ -60,17 +64,11 @@ func (c *checkpointer) run(ctx context.Context) {
 // runOnce copies twice: the second pass takes what was written during the first.
 func (c *checkpointer) runOnce(ctx context.Context) error {
 	return c.file.copy(ctx, func(cn *conn) error {
-		for range 2 {
-			log, left, err := checkpoint(context.WithoutCancel(ctx), cn, "PASSIVE")
-			if err != nil {
-				return err
-			}
-			c.logBytes.Store(log * pageSize)
-			if left == 0 {
-				break
-			}
+		_, left, err := checkpoint(context.WithoutCancel(ctx), cn, "PASSIVE")
+		if err == nil && left > 0 {
+			_, _, err = checkpoint(context.WithoutCancel(ctx), cn, "PASSIVE")
 		}
-		return nil
+		return err
 	})
 }
 
@@ -90,11 +88,28 @@ func checkpoint(ctx context.Context, c *conn, mode string) (log, left int64, err
 	return log, left, err
 }
 
-// checkpoint copies what is left of a log that has its full size, so that the next commit starts it anew.
-func (w *writer) checkpoint(ctx context.Context) error {
-	_, left, err := checkpoint(ctx, w.file.writer, "PASSIVE")
-	if err == nil && left == 0 {
-		w.checkpointer.logBytes.Store(0)
+// checkpoint copies what is left of a log that has its full size, so that the next commit starts it anew. Readers may be
+// in the way, for as long as one read takes; when the log has twice its size, it waits for them.
+func (w *writer) checkpoint(ctx context.Context) {
+	c := w.checkpointer
+	mode := "PASSIVE"
+	if c.length >= 2*c.logLimit {
+		mode = "RESTART"
 	}
-	return err
+	var log, left int64
+	err := w.file.copyAlone(func() (err error) {
+		log, left, err = checkpoint(ctx, w.file.writer, mode)
+		return err
+	})
+	switch {
+	case err == nil && left == 0:
+		c.length = 0
+		return
+	case classify(err) == faultIO:
+		w.note(err)
+	case err != nil:
+		// A full disk: commits go on in the log while it has room, and the reserve stops them before that ends.
+		w.log.Warn("could not copy the broker's log into its file, trying again later", telemetry.Error(explain(w.file.path, err)))
+	}
+	c.length = max(log*pageSize, c.logLimit) - c.logLimit/4 // again after some more
 }

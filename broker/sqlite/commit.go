@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
@@ -18,13 +16,14 @@ func (w *writer) commit(ctx context.Context, calls []*call) {
 	w.turn++
 	bytes, n := w.gather(calls)
 	ms := started.UnixMilli()
-	err := w.space.check(ctx, w.file, bytes, started)
+	adds := logBytes(bytes, len(w.touched))
+	err := w.space.check(ctx, w.file, adds, started)
 	if err == nil {
 		err = w.transact(ctx, bytes, func() error { return w.insert(ctx, ms) })
 	}
 	if w.note(err); err == nil {
 		w.broker.metrics.ObserveCommit(n, time.Since(started))
-		w.checkpointer.wrote(bytes)
+		w.checkpointer.wrote(adds)
 		w.publishStreams(ms)
 	} else {
 		w.forgetStreams()
@@ -112,42 +111,4 @@ func (w *writer) forgetStreams() {
 	}
 	clear(w.touched)
 	w.touched = w.touched[:0]
-}
-
-// spaceGuard keeps some of the disk free. Without it, a disk that the broker itself filled could never be emptied: to
-// settle and delete, the log needs room.
-type spaceGuard struct {
-	minFree int64
-	looked  time.Time
-	free    int64 // when last looked, less what was written since
-}
-
-// errReserve says that what is free is needed to settle and delete.
-var errReserve = errors.New("not enough free space")
-
-// check reports whether bytes more may be written: there is enough room on the disk, or in the file itself.
-func (g *spaceGuard) check(ctx context.Context, f *file, bytes int64, now time.Time) error {
-	if g.minFree == 0 {
-		return nil
-	}
-	need := 2 * bytes // in the log, and in the file
-	if g.free-need < g.minFree || now.Sub(g.looked) > 100*time.Millisecond {
-		free, err := freeSpace(filepath.Dir(f.path))
-		if err != nil {
-			return nil //nolint:nilerr // a system that cannot tell has no guard; the disk says itself when it is full
-		}
-		g.free, g.looked = free, now
-	}
-	if g.free-need >= g.minFree {
-		g.free -= need
-		return nil
-	}
-	pages, err := f.writer.number(ctx, "PRAGMA freelist_count")
-	if err != nil {
-		return err
-	}
-	if pages*pageSize >= need+64*pageSize {
-		return nil
-	}
-	return fmt.Errorf("%w: %d bytes are free, %d are kept for what is stored already; consuming that helps, too", errReserve, g.free, g.minFree)
 }

@@ -26,7 +26,7 @@ type Config struct {
 	MinFree      int64         // bytes of disk kept free for settling and deleting, 0 or more; 0 keeps nothing free
 
 	// Bodies is the process's byte budget, of which everything that waits to be settled takes its share; nil: none. It
-	// must be larger than MaxMessage, or the largest messages can never be consumed.
+	// must be larger than MaxMessage and than 256 KiB per stream, or some messages can never be consumed.
 	Bodies *semaphore.Weighted
 }
 

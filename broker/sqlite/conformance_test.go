@@ -111,8 +111,8 @@ func (r *rig) tryOpen(t *testing.T) (*Broker, error) {
 func (r *rig) kill(t *testing.T, b *Broker) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "broker.db")
-	err := b.file.copy(t.Context(), func(*conn) error { // no checkpoint meanwhile
-		return b.writer.do(t.Context(), func(context.Context, *conn) error {
+	err := b.writer.do(t.Context(), func(context.Context, *conn) error {
+		return b.file.copyAlone(func() error { // no checkpoint meanwhile
 			for _, suffix := range []string{"", "-wal"} {
 				data, err := os.ReadFile(r.cfg.Path + suffix)
 				if err != nil {
@@ -123,8 +123,8 @@ func (r *rig) kill(t *testing.T, b *Broker) {
 				}
 			}
 			return nil
-		}, nil)
-	})
+		})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

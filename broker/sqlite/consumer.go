@@ -37,17 +37,9 @@ func (c *consumer) Run(ctx context.Context, h broker.Handler) error {
 	}
 	defer done()
 	g, err := c.open(intake)
-	if g == nil || err != nil {
-		return err
+	if g != nil {
+		err = c.consume(ctx, intake, g, h)
 	}
-	m := g.join()
-	c.member.Store(m)
-	defer c.member.Store(nil)
-
-	err = c.share(ctx, intake, g, m, h)
-	c.give(ctx, g, g.owned(m), h)
-	g.leave(m)
-	c.save(ctx)
 	if err == nil && ctx.Err() == nil {
 		err = broker.ErrClosed
 	}
@@ -55,6 +47,18 @@ func (c *consumer) Run(ctx context.Context, h broker.Handler) error {
 		return fmt.Errorf("consume %s: %w", c.topic, err)
 	}
 	return nil
+}
+
+// consume is a member of the group until intake ends or a pump fails for good.
+func (c *consumer) consume(ctx, intake context.Context, g *group, h broker.Handler) error {
+	m := g.join()
+	c.member.Store(m)
+	defer c.member.Store(nil)
+	err := c.share(ctx, intake, g, m, h)
+	c.give(ctx, g, g.owned(m), h)
+	g.leave(m)
+	c.save(ctx)
+	return err
 }
 
 // open finds the group, or makes it, for as long as that takes. It returns nil when ctx ended first.

@@ -95,6 +95,7 @@ func TestDiskThatTheBrokerFilledEmptiesAgain(t *testing.T) {
 		if _, err := readAll(t, b, "g", want); err != nil {
 			t.Fatal(err)
 		}
+		until(t, "everything to be deleted", func() bool { return count(t, b, "SELECT count(*) FROM messages") == 0 })
 	}
 }
 

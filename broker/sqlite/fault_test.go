@@ -129,21 +129,30 @@ func TestFailedSyncIsAmbiguousAndOpensTheFileAnew(t *testing.T) {
 	}
 }
 
-// TestErrorBeforeCommitIsUnavailable has a statement fail: nothing of the transaction may be in the file.
-func TestErrorBeforeCommitIsUnavailable(t *testing.T) {
+// TestErrorThatLeavesNothingIsUnavailable has a statement fail before the commit, or the commit for want of room: without
+// its last frame a transaction in the log does not count.
+func TestErrorThatLeavesNothingIsUnavailable(t *testing.T) {
 	t.Parallel()
-	for name, code := range map[string]int{"disk full": lib.SQLITE_FULL, "I/O error": lib.SQLITE_IOERR_WRITE, "busy": lib.SQLITE_BUSY} {
+	for name, c := range map[string]struct {
+		code int
+		sql  string
+	}{
+		"disk full":           {lib.SQLITE_FULL, insertRow},
+		"disk full at commit": {lib.SQLITE_FULL, "COMMIT"},
+		"I/O error":           {lib.SQLITE_IOERR_WRITE, insertRow},
+		"busy":                {lib.SQLITE_BUSY, "BEGIN IMMEDIATE"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			b := r.open(t)
 			publishUntil(t, b, keyed(1))
-			r.faults.set(nil, func(sql string) error {
-				if sql == insertRow {
-					return sqliteError(code)
+			r.faults.set(func(sql string) error {
+				if sql == c.sql {
+					return sqliteError(c.code)
 				}
 				return nil
-			})
+			}, nil)
 			err := b.Publisher().Publish(t.Context(), keyed(2))
 			if !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrAmbiguous) || !strings.Contains(err.Error(), r.cfg.Path) {
 				t.Fatalf("Publish = %v, want ErrUnavailable that names the file", err)
@@ -153,26 +162,6 @@ func TestErrorBeforeCommitIsUnavailable(t *testing.T) {
 			wantIDs(t, b, []uint64{1, 3}, nil)
 		})
 	}
-}
-
-// TestFullAtCommitIsUnavailable: without its last frame, which had no room, a transaction in the log does not count.
-func TestFullAtCommitIsUnavailable(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	b := r.open(t)
-	publishUntil(t, b, keyed(1))
-	r.faults.set(func(sql string) error {
-		if sql == "COMMIT" {
-			return sqliteError(lib.SQLITE_FULL)
-		}
-		return nil
-	}, nil)
-	if err := b.Publisher().Publish(t.Context(), keyed(2)); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrAmbiguous) {
-		t.Fatalf("Publish = %v, want ErrUnavailable", err)
-	}
-	r.faults.heal()
-	publishUntil(t, b, keyed(3))
-	wantIDs(t, b, []uint64{1, 3}, nil)
 }
 
 // TestCanceledPublishIsAmbiguousWhileItIsWritten cancels a call whose transaction runs, and one that waits behind it.

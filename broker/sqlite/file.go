@@ -114,6 +114,13 @@ func (f *file) copy(ctx context.Context, fn func(*conn) error) error {
 	}, fn)
 }
 
+// copyAlone runs fn while the checkpointer does not copy: SQLite lets only one do so at a time.
+func (f *file) copyAlone(fn func() error) error {
+	c := <-f.copier
+	defer func() { f.copier <- c }()
+	return fn()
+}
+
 func lend(ctx context.Context, from chan *conn, open func() (*conn, error), fn func(*conn) error) (err error) {
 	var c *conn
 	select {

@@ -10,7 +10,7 @@ import (
 type tenure struct {
 	pump   *pump
 	window *broker.Window
-	ctx    context.Context // the leases' //nolint:containedctx // Lease.Context hands it out
+	ctx    context.Context // what Lease.Context hands out
 	end    context.CancelFunc
 }
 

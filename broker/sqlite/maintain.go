@@ -59,7 +59,10 @@ func (w *writer) saveDue() bool {
 
 func (w *writer) maintenanceDue() bool { return w.trimming || w.saveDue() }
 
-func (w *writer) maintain(ctx context.Context) { w.note(w.transact(ctx, 0, nil)) }
+func (w *writer) maintain(ctx context.Context) {
+	w.checkpointer.wrote(logBytes(0, 1))
+	w.note(w.transact(ctx, 0, nil))
+}
 
 // savePositions writes the committed positions that moved, and raises the floors of their streams.
 func (w *writer) savePositions(ctx context.Context, c *conn) error {
@@ -89,28 +92,30 @@ func (w *writer) saveGroup(ctx context.Context, c *conn, g *group) error {
 			return err
 		}
 		g.setSaved(i, position)
-		w.undo = append(w.undo, func() { g.setSaved(i, old) })
-		w.raiseFloor(s)
+		floor := w.raiseFloor(s)
+		w.undo = append(w.undo, func() {
+			g.setSaved(i, old)
+			s.floor = floor
+		})
 	}
 	return nil
 }
 
-// raiseFloor sets the stream's floor to what all groups have passed.
-func (w *writer) raiseFloor(s *stream) {
+// raiseFloor sets the stream's floor to what all groups have passed, and returns what it was.
+func (w *writer) raiseFloor(s *stream) (old int64) {
+	old = s.floor
 	if len(s.topic.groups) == 0 {
-		return
+		return old
 	}
 	floor := int64(maxPosition)
 	for _, g := range s.topic.groups {
 		floor = min(floor, g.savedPosition(s.number))
 	}
-	if floor <= s.floor {
-		return
+	if floor > old {
+		s.floor = floor
+		w.trimming = true
 	}
-	old := s.floor
-	s.floor = floor
-	w.trimming = true
-	w.undo = append(w.undo, func() { s.floor = old })
+	return old
 }
 
 // trim deletes rows below their streams' floors, at most about budget bytes of them.

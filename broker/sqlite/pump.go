@@ -22,7 +22,7 @@ type pump struct {
 	handler broker.Handler
 	log     *zap.Logger
 
-	leaseCtx context.Context // parent of the leases' //nolint:containedctx // a tenure may start over
+	leaseCtx context.Context // parent of the leases', kept because a tenure may start over
 
 	wake    chan struct{} // there is something new in the stream
 	stop    context.CancelFunc

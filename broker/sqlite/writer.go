@@ -211,7 +211,7 @@ func (w *writer) runOnce(ctx context.Context, calls []*call, requests []*request
 		w.maintain(ctx)
 	}
 	if !w.lost && w.checkpointer.due() {
-		w.note(w.checkpoint(ctx))
+		w.checkpoint(ctx)
 	}
 	return w.wait()
 }
@@ -221,6 +221,7 @@ func (w *writer) serve(ctx context.Context, r *request) error {
 	if r.fn == nil {
 		return w.transact(ctx, 0, nil)
 	}
+	w.checkpointer.wrote(logBytes(0, 1))
 	return w.file.writer.transact(ctx, func() error { return r.fn(ctx, w.file.writer) })
 }
 
@@ -285,7 +286,7 @@ func (w *writer) reopen(ctx context.Context) bool {
 		return false
 	}
 	w.lost = false
-	w.checkpointer.logBytes.Store(0)
+	w.checkpointer.length = 0
 	w.broker.adopt(s)
 	w.note(nil)
 	return true

@@ -76,32 +76,6 @@ func TestServeLetsRequestsUnderWayFinish(t *testing.T) {
 	}
 }
 
-func TestServeCancelsWhatOutlivesItsGrace(t *testing.T) {
-	entered, returned := make(chan struct{}), make(chan struct{})
-	o := options()
-	o.Grace = 10 * time.Millisecond
-	s := start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-r.Context().Done()
-		close(returned)
-	}), o)
-	go func() {
-		if resp, err := http.Get(s.url); err == nil {
-			resp.Body.Close()
-		}
-	}()
-	<-entered
-	s.stop()
-	if err := <-s.done; err != nil {
-		t.Errorf("Serve = %v, want nil", err)
-	}
-	select {
-	case <-returned:
-	default:
-		t.Error("Serve returned before its handler did")
-	}
-}
-
 func TestServeReturnsWhyItsListenerBroke(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -28,6 +28,8 @@ const (
 	insertBody = `INSERT INTO bodies (n, event, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 	// selectBody tries the numbers that a body may have, by the key: nearly always one row.
 	selectBody = `SELECT body FROM bodies WHERE n BETWEEN ? AND ? AND event = ?`
+	// selectBodySize reads no more of a body than its length.
+	selectBodySize = `SELECT length(body) FROM bodies WHERE n BETWEEN ? AND ? AND event = ?`
 )
 
 // putBody writes the body of an event that has none.
@@ -46,9 +48,13 @@ func putBody(c *conn, id event.ID, body []byte) error {
 
 // body reads an event's body; nil if it is no longer kept.
 func body(c *conn, id event.ID) (b []byte, err error) {
-	first := bodyNumber(id)
-	_, err = c.prepare(selectBody).int(first).int(first + bodyProbes - 1).blob(id[:]).one(func(s *stmt) { b = s.readBlob() })
+	_, err = findBody(c, selectBody, id).one(func(s *stmt) { b = s.readBlob() })
 	return b, err
+}
+
+func findBody(c *conn, sql string, id event.ID) *stmt {
+	first := bodyNumber(id)
+	return c.prepare(sql).int(first).int(first + bodyProbes - 1).blob(id[:])
 }
 
 // GetBody returns an event's body.

@@ -59,17 +59,6 @@ func (c *claims) add(taken []pendingClaim) {
 	}
 }
 
-// release forgets the pending claims of an event that went to quarantine.
-func (c *claims) release(holder event.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for digest, held := range c.pending {
-		if held.holder == holder {
-			delete(c.pending, digest)
-		}
-	}
-}
-
 const (
 	// putClaim takes a digest that is free or has run out; Seen has made sure. By the key: digests are random, so each
 	// row dirties a page of its own once the table is large, the dearest row of an event.
@@ -97,7 +86,7 @@ func (c *claims) write(on *conn) ([]pendingClaim, error) {
 		return nil, err
 	}
 	for i := range all {
-		if err := on.prepare(putClaim).blob(all[i].digest[:]).blob(all[i].holder[:]).time(all[i].until).run(); err != nil {
+		if err := on.prepare(putClaim).blob(all[i].digest[:]).blob(all[i].holder[:]).int(all[i].until.UnixMilli()).run(); err != nil {
 			return nil, err
 		}
 		if !released {

@@ -107,7 +107,7 @@ const (
 func (s *Store) ListEndpoints(ctx context.Context, tenant string, after store.EndpointID, limit int) (endpoints []store.Endpoint, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		endpoints = nil
-		return s.eachEndpoint(c.prepare(listEndpoints).int(int64(after)).text(tenant).int(int64(limit)), func(e store.Endpoint) {
+		return s.eachEndpoint(c.prepare(listEndpoints).int(int64(after)).text(tenant).int(int64(max(limit, 0))), func(e store.Endpoint) {
 			endpoints = append(endpoints, e)
 		})
 	})

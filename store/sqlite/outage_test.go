@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -237,6 +238,35 @@ func TestLogStartsAgainOnceItWasMoved(t *testing.T) {
 	}
 	if files, err := filepath.Glob(path + "*"); err != nil || len(files) != 3 {
 		t.Errorf("files %v, %v, want the database, its log and the log's index", files, err)
+	}
+}
+
+func TestLogIsMovedWhileItGrows(t *testing.T) {
+	t.Parallel()
+	path := migrated(t)
+	s := reopen(t, path, store.GenerateKey())
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_, b := commonEvents(10)
+				if err := s.Record(t.Context(), b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 15 {
+		if !s.writer.checkpoints.move() {
+			t.Error("the log was not moved")
+		}
+	}
+	cancel()
+	wg.Wait()
+	written := int64(s.writer.conn.pagesWritten()) * pageSize
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() > written/2 {
+		t.Errorf("the log has %d bytes, %v, after %d were written and moved 15 times", info.Size(), err, written)
 	}
 }
 

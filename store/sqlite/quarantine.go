@@ -13,14 +13,15 @@ const (
 	// insertQuarantined finds a message that lies here already by quarantine_position.
 	insertQuarantined = `INSERT INTO quarantine (topic, stream, position, reason, at, key, headers, body, event)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, stream, position) DO NOTHING`
-	// releaseClaims has Seen pass over the claims of an event.
+	// releaseClaims has Seen pass over the claims of an event. Those that were pending are in the table by now: each
+	// transaction begins with them.
 	releaseClaims = `INSERT INTO released (event) VALUES (?) ON CONFLICT DO NOTHING`
 	// selectQuarantine goes down the key.
 	selectQuarantine = `SELECT number, topic, stream, position, reason, at, key, headers, body, event FROM quarantine
 		WHERE number < ? ORDER BY number DESC LIMIT ?`
 )
 
-func (s *Store) putQuarantined(c *conn, q *store.Quarantined) error {
+func putQuarantined(c *conn, q *store.Quarantined) error {
 	st := c.prepare(insertQuarantined).string(q.Topic).string(q.Stream).string(q.Position).text(q.Reason).int(q.At.UnixMilli())
 	for _, b := range [][]byte{q.Key, encodeHeaders(q.Headers), q.Body} {
 		if b == nil {
@@ -35,7 +36,6 @@ func (s *Store) putQuarantined(c *conn, q *store.Quarantined) error {
 	if err := st.blob(q.Event[:]).run(); err != nil {
 		return err
 	}
-	s.claims.release(q.Event)
 	return c.prepare(releaseClaims).blob(q.Event[:]).run()
 }
 
@@ -46,7 +46,7 @@ func (s *Store) ListQuarantine(ctx context.Context, before int64, limit int) (ro
 	}
 	err = s.read(ctx, func(c *conn) error {
 		rows = nil
-		st := c.prepare(selectQuarantine).int(before).int(int64(limit))
+		st := c.prepare(selectQuarantine).int(before).int(int64(max(limit, 0)))
 		for st.next() {
 			q := store.NumberedQuarantined{Number: st.readInt()}
 			q.Topic, q.Stream, q.Position, q.Reason, q.At = st.readText(), st.readText(), st.readText(), st.readText(), st.readTime()

@@ -59,7 +59,7 @@ func (s *Store) record(c *conn, b *store.Batch) error {
 		}
 	}
 	for i := range b.Quarantine {
-		if err := s.putQuarantined(c, &b.Quarantine[i]); err != nil {
+		if err := putQuarantined(c, &b.Quarantine[i]); err != nil {
 			return fmt.Errorf("quarantine: %w", err)
 		}
 	}

@@ -55,9 +55,9 @@ func sendable(c *conn, id store.DeliveryID) (size int, err error) {
 	if state == store.EndpointDeleted {
 		return 0, fmt.Errorf("endpoint deleted: %w", store.ErrGone)
 	}
-	b, err := body(c, id.Event)
-	if err == nil && b == nil {
+	found, err := findBody(c, selectBodySize, id.Event).one(func(st *stmt) { size = int(st.readInt()) })
+	if err == nil && !found {
 		err = fmt.Errorf("body past retention: %w", store.ErrGone)
 	}
-	return len(b), err
+	return size, err
 }

@@ -81,7 +81,7 @@ const (
 func (s *Store) ListSources(ctx context.Context, tenant string, after store.SourceID, limit int) (sources []store.Source, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		sources = nil
-		return s.eachSource(c.prepare(listSources).int(int64(after)).text(tenant).int(int64(limit)), func(src store.Source, _ bool) {
+		return s.eachSource(c.prepare(listSources).int(int64(after)).text(tenant).int(int64(max(limit, 0))), func(src store.Source, _ bool) {
 			sources = append(sources, src)
 		})
 	})

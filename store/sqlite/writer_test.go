@@ -153,7 +153,8 @@ func TestRefusedJobIsUndoneAndTheOthersAreNot(t *testing.T) {
 
 func TestTenantOfAnUndoneTransactionIsForgotten(t *testing.T) {
 	t.Parallel()
-	s := reopen(t, migrated(t), store.GenerateKey())
+	path, key := migrated(t), store.GenerateKey()
+	s := reopen(t, path, key)
 	_, b := commonEvents(1)
 	b.Events[0].Event.Tenant = "acme"
 	bad := *b
@@ -167,8 +168,28 @@ func TestTenantOfAnUndoneTransactionIsForgotten(t *testing.T) {
 	if err := s.Record(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.GetEvent(t.Context(), b.Events[0].Event.ID); err != nil || r.Event.Tenant != "acme" {
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := reopen(t, path, key).GetEvent(t.Context(), b.Events[0].Event.ID); err != nil || r.Event.Tenant != "acme" {
 		t.Errorf("the event is of tenant %q, %v, want acme", r.Event.Tenant, err)
+	}
+}
+
+func TestClaimTakenDuringACommitIsKept(t *testing.T) {
+	t.Parallel()
+	s := reopen(t, migrated(t), store.GenerateKey())
+	queries, _ := commonEvents(2)
+	queries[1].Claim = queries[0].Claim
+	err := s.write(t.Context(), durable, 1, func(*conn) error { // pending claims of before are written by now
+		_, err := s.Seen(t.Context(), queries[:1])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers, err := s.Seen(t.Context(), queries[1:]); err != nil || answers[0].Holder != queries[0].ID {
+		t.Errorf("the claim is held by %s, %v, want %s", answers[0].Holder, err, queries[0].ID)
 	}
 }
 
@@ -231,14 +252,14 @@ func TestCloseWritesWhatWaitsAndRefusesTheRest(t *testing.T) {
 	s := reopen(t, path, key)
 	release := block(t, s)
 	waiting := submit(t.Context(), t, s, durable, func(c *conn) error { return c.prepare(insertTenant).string("waiting").run() })
-	s.writer.close()
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.writer.closing
 	release()
 	if err := <-waiting; err != nil {
 		t.Errorf("a job that waited = %v", err)
 	}
-	s.writer.once = sync.Once{}
-	s.writer.closing = make(chan struct{})
-	if err := s.Close(); err != nil {
+	if err := <-closed; err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Record(t.Context(), &store.Batch{}); !errors.Is(err, errClosed) {
@@ -249,5 +270,14 @@ func TestCloseWritesWhatWaitsAndRefusesTheRest(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("a second Close = %v", err)
+	}
+	again := reopen(t, path, key)
+	if err := again.read(t.Context(), func(c *conn) error {
+		if found, err := c.prepare(tenantNumber).string("waiting").one(func(*stmt) {}); !found || err != nil {
+			t.Errorf("what waited is there: %v, %v", found, err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }

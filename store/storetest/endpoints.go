@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -58,11 +59,14 @@ var endpointPromises = []promise{
 		equal(b, "second page", ok(b.Store.ListEndpoints(b.Context(), "", all[1].ID, 9))(b), all[3:])
 		equal(b, "default", ok(b.Store.ListEndpoints(b.Context(), "default", 0, 9))(b), []store.Endpoint{all[0], all[4]})
 	}},
-	{"a deleted endpoint is a tombstone", func(b *bench) {
-		e := b.endpoint("a")
+	{"a deleted endpoint is a tombstone without secrets", func(b *bench) {
+		full := fullEndpoint(b)
+		full.Tenant, full.Name = event.DefaultTenant, "a"
+		e := ok(b.Store.CreateEndpoint(b.Context(), full))(b)
 		b.bumps("DeleteEndpoint", func() { b.must(b.Store.DeleteEndpoint(b.Context(), e.ID)) })
 		got := ok(b.Store.GetEndpoint(b.Context(), e.ID))(b)
-		if got.State != store.EndpointDeleted || got.Name != "a" || got.Tenant != e.Tenant {
+		if got.State != store.EndpointDeleted || got.Name != "a" || got.Tenant != e.Tenant ||
+			got.URL != "" || len(got.Secrets)+len(got.Headers) > 0 || got.Auth.Secret != "" {
 			b.Fatalf("GetEndpoint = %+v", got)
 		}
 		b.want(b.Store.DeleteEndpoint(b.Context(), e.ID), store.ErrNotFound)

@@ -69,6 +69,8 @@ var historyPromises = []promise{
 		for name, q := range map[string]store.EventQuery{
 			"tenant": {Tenant: "nobody"}, "type": {Type: "order.created.x"}, "source": {Source: "order"}, "given id": {GivenID: "zß-1"},
 			"key": {Key: "customer"}, "tenant and type": {Tenant: full.Tenant, Type: "push"},
+			"tenant with its given id": {GivenID: full.GivenID, Tenant: "default"}, "type with its given id": {GivenID: full.GivenID, Type: "push"},
+			"source with its given id": {GivenID: full.GivenID, Source: "github"}, "key with its given id": {GivenID: full.GivenID, Key: "customer"},
 		} {
 			equal(b, "another "+name, b.events(q), nil)
 		}

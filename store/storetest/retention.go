@@ -162,7 +162,8 @@ var retentionPromises = []promise{
 		b.Advance(store.ShardTTL + time.Second)
 		b.now = b.now.Add(store.ShardTTL + time.Second)
 		b.renew("b")
+		b.renew("c")
 		b.expire(b.now.Add(-time.Hour), b.now.Add(-time.Hour))
-		b.wantOwned(b.renew("b"), 64, 64)
+		b.wantOwned(b.renew("b"), 64, 32)
 	}},
 }
