@@ -231,7 +231,7 @@ func TestForwardedHeadersCannotOverrideOurs(t *testing.T) {
 		a.Event.Headers = map[string]string{
 			"x-github-event": "push", "x-note": "a\r\nx-evil: 1\x00", "x-team": "evil", "authorization": "evil", "webhook-id": "evil", "webhook-signature": "evil",
 			"content-length": "0", "transfer-encoding": "chunked", "connection": "close", "host": "evil", "content-type": "evil", "user-agent": "evil",
-			"sluice-attempt": "evil", "bad name": "evil", "": "evil", "x\r\ny": "evil",
+			"sluice-attempt": "evil", "proxy-authorization": "evil", "bad name": "evil", "": "evil", "x\r\ny": "evil",
 		}
 	})
 	for name, want := range map[string]string{
