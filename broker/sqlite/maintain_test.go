@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/sluicehq/sluice/broker"
 )
@@ -328,4 +329,30 @@ func TestCommitsAreSynced(t *testing.T) {
 			t.Errorf("PRAGMA %s of the connection that writes = %s, %v; want %s", pragma, got, err, want)
 		}
 	}
+}
+
+// TestPositionsThatCouldNotBeSavedAreSavedLater fills the disk while everything is settled.
+func TestPositionsThatCouldNotBeSavedAreSavedLater(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.open(t)
+	for i := range 10 {
+		publishUntil(t, b, keyed(uint64(i)))
+	}
+	var refused atomic.Int64
+	r.faults.set(func(sql string) error {
+		if sql == "COMMIT" && count(t, b, "SELECT count(*) FROM groups") > 0 { // not the making of the group
+			refused.Add(1)
+			return sqliteError(lib.SQLITE_FULL)
+		}
+		return nil
+	}, nil)
+	run(t, b, "damage", "g", newReading())
+	until(t, "saving to fail twice", func() bool { return refused.Load() >= 2 })
+	if n := count(t, b, "SELECT max(position) FROM positions"); n != 0 {
+		t.Fatalf("the committed position is %d though no commit succeeded", n)
+	}
+	r.faults.heal()
+	until(t, "the position to be saved", func() bool { return count(t, b, "SELECT max(position) FROM positions") == 10 })
+	until(t, "what is passed to be deleted", func() bool { return count(t, b, "SELECT count(*) FROM messages") == 0 })
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,7 @@ func FuzzVerifyStandardWebhooks(f *testing.F) {
 	f.Add([]byte("{}"), "msg_1", "1790000000", " v1,AAAA v2,x", true)
 	f.Add([]byte("{}"), "msg.1", "01790000000", "", true)
 	f.Add([]byte("{}"), "", "x", "v1a,", false)
+	f.Add([]byte("0"), "0", "1", ",", true)
 	s := bind(f, "standard-webhooks", nil, testWhsec)
 	upstream, err := standardwebhooks.NewWebhook(testWhsec)
 	if err != nil {
@@ -129,7 +131,10 @@ func FuzzVerifyStandardWebhooks(f *testing.F) {
 		}
 		strict := id != "" && !strings.Contains(id, ".") && ts != "" && len(ts) <= 15 && strings.Trim(ts, "0123456789") == "" &&
 			strings.TrimLeft(ts, "0") == ts && strings.Count(req.Header.Get("Webhook-Signature"), " ") < maxItems &&
-			!strings.ContainsAny(req.Header.Get("Webhook-Signature"), "\r\n")
+			!strings.ContainsAny(req.Header.Get("Webhook-Signature"), "\r\n") &&
+			!slices.ContainsFunc(strings.Split(req.Header.Get("Webhook-Signature"), " "), func(item string) bool {
+				return strings.Count(item, ",") > 1 // upstream ignores what stands behind a second comma
+			})
 		if got != nil && want == nil && strict {
 			t.Fatalf("refused what the library accepts: %v for %q", got, req.Header)
 		}

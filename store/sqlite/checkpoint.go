@@ -12,7 +12,8 @@ import (
 
 const (
 	logPages     = 8192             // the log is moved once it has grown by so many pages (64 MiB)
-	finishPages  = 1024             // what a mover beside the writer may leave for the writer itself
+	movePasses   = 4                // beside the writer; each has what came during the last
+	finishPages  = 1024             // a pass of so many pages is the last one: the writer moves what came meanwhile
 	optimizeEach = 6 * time.Hour    // statistics for the planner
 	retryPause   = 10 * time.Second // after a checkpoint that failed
 )
@@ -71,19 +72,25 @@ func (c *checkpoints) run() {
 
 // move moves the log beside the writer, then has the writer move what came meanwhile. It reports whether that went well.
 func (c *checkpoints) move() bool {
-	left, ok := c.passive(c.conn)
-	for tries := 0; ok && left > finishPages && tries < 3; tries++ {
-		left, ok = c.passive(c.conn)
+	moved := int64(0)
+	for range movePasses {
+		total, ok := c.passive(c.conn)
+		if !ok {
+			return false
+		}
+		if total-moved <= finishPages {
+			break // about as much came meanwhile
+		}
+		moved = total
 	}
-	if !ok {
-		return false
-	}
+	ok := false
 	c.writer.between(func(writing *conn) { _, ok = c.passive(writing) })
 	return ok
 }
 
-// passive moves what no reader needs any more, without waiting for anybody. It returns how many pages it left.
-func (c *checkpoints) passive(on *conn) (left int64, ok bool) {
+// passive moves what no reader needs any more, without waiting for anybody. It returns how many pages the log had when it
+// began.
+func (c *checkpoints) passive(on *conn) (total int64, ok bool) {
 	start := time.Now()
 	total, moved, err := on.checkpoint(lib.SQLITE_CHECKPOINT_PASSIVE)
 	c.writer.store.metrics.CheckpointSeconds.Observe(time.Since(start).Seconds())
@@ -92,7 +99,7 @@ func (c *checkpoints) passive(on *conn) (left int64, ok bool) {
 		return 0, false
 	}
 	c.writer.store.metrics.LogPages.Set(float64(total - moved))
-	return total - moved, true
+	return total, true
 }
 
 // optimize refreshes the planner's statistics, from a sample: tables may hold a hundred million rows.
