@@ -19,9 +19,12 @@ func TestDevDeliversWhatTriggerSends(t *testing.T) {
 	p.start()
 
 	for _, preset := range presets {
-		if !strings.Contains(p.out.String(), "/in/"+preset.name) {
-			t.Errorf("dev does not say where %s calls", preset.name)
-		}
+		eventually(t, 10*time.Second, "where "+preset.name+" calls, said by dev", func() error {
+			if !strings.Contains(p.out.String(), "/in/"+preset.name) {
+				return errors.New("it is not")
+			}
+			return nil
+		})
 	}
 	for provider, event := range map[string]string{"github": "push", "stripe": "invoice.paid", "shopify": "orders.create"} {
 		if r := runIn(t, dir, env, "trigger", provider, event); r.code != 0 {
