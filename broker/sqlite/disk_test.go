@@ -30,7 +30,8 @@ func smallDisk(t *testing.T, size int) (dir string) {
 		t.Skipf("cannot mount a small disk (needs root): %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		// Lazily: a loop device on it lets go only some time after its own file system was unmounted.
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
