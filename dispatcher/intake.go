@@ -64,14 +64,18 @@ func (d *Dispatcher) work(ctx context.Context, fresh []*inflight) (again []broke
 	if len(fresh) == 0 {
 		return nil
 	}
+	defer func() { // after a panic too: a copy must not be joined to an event that nobody works on
+		again = d.forget(fresh)
+	}()
 	seen, err := d.seen(ctx, fresh)
 	if err != nil {
-		return d.forget(fresh)
+		return nil
 	}
-	for i, t := range fresh {
-		if err := d.fanOut(ctx, t, &seen[i]); err != nil {
-			return d.forget(fresh[i:])
+	for i := range seen {
+		if err := d.fanOut(ctx, fresh[0], &seen[i]); err != nil {
+			return nil
 		}
+		fresh = fresh[1:]
 	}
 	return nil
 }
@@ -297,6 +301,9 @@ func (d *Dispatcher) poison(t *inflight, reason error) {
 // copies from other streams or of a broker that lends each message by itself, are taken from the events and returned:
 // with those they start anew.
 func (d *Dispatcher) forget(ts []*inflight) (live []broker.Lease) {
+	if len(ts) == 0 {
+		return nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, t := range ts {

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,35 @@ func TestCopyThatJoinsAfterTheHoldIsHeldToo(t *testing.T) {
 		again := m.again()
 		w.feed.push(again)
 		time.Sleep(6 * time.Second)
+		w.wantSettled(again, 1)
+	})
+}
+
+// panicking panics in its first look-up.
+type panicking struct {
+	Store
+	once sync.Once
+}
+
+func (p *panicking) Seen(ctx context.Context, q []store.SeenQuery) ([]store.Seen, error) {
+	p.once.Do(func() { panic("a bug") })
+	return p.Store.Seen(ctx, q)
+}
+
+func TestMessageComesAgainAfterAPanic(t *testing.T) {
+	inWorldWith(t, Defaults(), func(s Store) Store { return &panicking{Store: s} }, func(w *world) {
+		w.endpoint(1)
+		m := newMessage()
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic did not reach the broker, which then does not lend the message again")
+				}
+			}()
+			w.d.Handle([]broker.Lease{m})
+		}()
+		again := m.again()
+		w.feed.push(again)
 		w.wantSettled(again, 1)
 	})
 }
