@@ -129,15 +129,12 @@ func (s *sim) run() {
 		p := alive[n]
 		p.push(m.event)
 		time.Sleep(time.Duration(s.rnd.IntN(400)) * time.Millisecond)
-		c := s.rnd.IntN(40)
-		if os.Getenv("SIMLOG") != "" && c < 8 {
-			fmt.Printf("FAULT %d stream %d at %v\n", c, n, time.Now().Format("15:04:05.000"))
-		}
-		switch c {
+		switch s.rnd.IntN(40) {
 		case 0:
 			s.store.SetDown(true)
-			time.Sleep(time.Duration(s.rnd.IntN(8)) * time.Second)
+			time.Sleep(time.Duration(s.rnd.IntN(6)) * time.Second)
 			s.store.SetDown(false)
+			time.Sleep(2 * time.Second) // shards are renewed: what outlasts them may be repeated
 		case 1: // kill -9
 			if !s.kill {
 				continue
@@ -299,9 +296,6 @@ func (p *process) Send(ctx context.Context, a *egress.Attempt) egress.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running[id]--
-	if os.Getenv("SIMLOG") != "" {
-		fmt.Printf("SEND p%d %p ep%d ev%x n%d %v..%v %v\n", p.n, p, id, a.Event.ID[8:12], a.Number, start.Format("15:04:05.000"), time.Now().Format("15:04:05.000"), res.Outcome)
-	}
 	if res.Outcome == egress.OutcomeDelivered { // it arrived, whoever lives to hear of it
 		s.receipts[store.DeliveryID{Event: a.Event.ID, Endpoint: id}]++
 	}

@@ -17,6 +17,7 @@ const (
 	sweepBatch   = 1000
 	sweepTimeout = 30 * time.Second
 	expireMargin = 10 * time.Minute // what is still queued ends this long before its body goes
+	clockMargin  = 10 * time.Minute // an event's time may be ahead of its first attempt by as much as a broker's clock is
 )
 
 // SweepStore is what the sweep needs of the store.
@@ -85,8 +86,8 @@ func (s *Sweep) depths(ctx context.Context) (map[store.EndpointID]store.Depth, e
 
 func (s *Sweep) runOnce(ctx context.Context, now time.Time, depths map[store.EndpointID]store.Depth, endpoint Lookup) error {
 	var errs []error
-	for id := range depths {
-		q, ok, err := s.endOf(ctx, id, now, endpoint)
+	for id, depth := range depths {
+		q, ok, err := s.endOf(ctx, id, depth, now, endpoint)
 		if err == nil && ok {
 			err = s.finish(ctx, q)
 		}
@@ -100,7 +101,9 @@ func (s *Sweep) runOnce(ctx context.Context, now time.Time, depths map[store.End
 }
 
 // endOf says which of an endpoint's rows must end now, if any.
-func (s *Sweep) endOf(ctx context.Context, id store.EndpointID, now time.Time, endpoint Lookup) (store.FinishQuery, bool, error) {
+func (s *Sweep) endOf(
+	ctx context.Context, id store.EndpointID, depth store.Depth, now time.Time, endpoint Lookup,
+) (store.FinishQuery, bool, error) {
 	q := store.FinishQuery{Endpoint: id, Now: now, Limit: sweepBatch}
 	ep, ok := endpoint(id)
 	if !ok { // deleted, or so new that this process has not seen it: only the store knows
@@ -116,6 +119,9 @@ func (s *Sweep) endOf(ctx context.Context, id store.EndpointID, now time.Time, e
 	}
 	cutoff := now.Add(-ep.Retry.MaxAge)
 	if ep.State != store.EndpointActive || ep.StateSince.After(cutoff) {
+		return q, false, nil
+	}
+	if depth.Oldest.After(cutoff.Add(clockMargin)) { // no attempt can be as old: mostly this spares the query
 		return q, false, nil
 	}
 	q.FirstAttemptBefore, q.State, q.Reason = cutoff, store.DeliveryDead, store.ReasonExhausted
