@@ -13,11 +13,13 @@ import (
 
 // Limits of how a body comes in.
 const (
-	bodyGrace  = 5 * time.Second        // until the first byte, and what is forgiven of the rate
-	bodyRate   = 1 << 10                // bytes per second after that, at least
-	bodyTime   = 30 * time.Second       // for the whole
-	budgetWait = 250 * time.Millisecond // for memory: the budget is shared, and somebody may just be giving some back
-	firstChunk = 8 << 10                // bytes of memory to begin with; bodies up to that are read in one piece
+	bodyGrace   = 5 * time.Second        // until the first byte, and what is forgiven of the rate
+	bodyRate    = 1 << 10                // bytes per second after that, at least
+	bodyTime    = 30 * time.Second       // for the whole
+	budgetWait  = 250 * time.Millisecond // for memory: the budget is shared, and somebody may just be giving some back
+	lingerTime  = time.Second            // for what is left of one that was refused for its size
+	lingerBytes = 4 << 20
+	firstChunk  = 8 << 10 // bytes of memory to begin with; bodies up to that are read in one piece
 )
 
 // held is a share of the memory budget.

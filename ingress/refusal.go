@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/ingress/provider"
@@ -82,6 +84,7 @@ func (c *call) refuse(err error) {
 	c.settle(r.status, r.outcome)
 	c.fill(r)
 	c.w.WriteHeader(r.status)
+	c.linger(r)
 }
 
 // problem answers a publisher with application/problem+json (RFC 9457).
@@ -103,6 +106,20 @@ func (c *call) problem(err error) {
 	c.w.Header().Set("Content-Type", "application/problem+json")
 	c.w.WriteHeader(r.status)
 	c.w.Write(text) //nolint:errcheck // the client is gone, and nothing depends on it
+	c.linger(r)
+}
+
+// linger reads on for a moment when a body was refused for its size: a client that is still sending when the connection
+// is closed gets a reset, which may destroy the answer before it is read.
+func (c *call) linger(r *refusal) {
+	if r != errBodyTooLarge {
+		return
+	}
+	control := http.NewResponseController(c.w)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	io.CopyN(io.Discard, c.r.Body, lingerBytes) //nolint:errcheck // whatever ends it, the connection is closed next
 }
 
 func (c *call) fill(r *refusal) {
