@@ -137,15 +137,3 @@ func (d *Dispatcher) slowLocked(now time.Time) (next time.Time) {
 	}
 	return next
 }
-
-// pauseFor waits for d and reports whether ctx still runs.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -95,7 +95,8 @@ type Dispatcher struct {
 	loaded    int                       // rows of the queue in memory
 	ended     map[store.DeliveryID]bool // rows that left memory since the last query for due ones began: it may have seen them
 	depths    map[store.EndpointID]store.Depth
-	stopping  bool // no attempt starts any more
+	held      map[store.EndpointID]bool // endpoints with attempts that the last owner of their shard may still run
+	stopping  bool                      // no attempt starts any more
 }
 
 // view is a snapshot with what is derived from it.
@@ -123,6 +124,7 @@ func New(cfg Config, deps Deps) *Dispatcher {
 		running:    list.New(),
 		forming:    &batch{},
 		ended:      map[store.DeliveryID]bool{},
+		held:       map[store.EndpointID]bool{},
 	}
 	d.loop = due.NewLoop(deps.Store, d.shards, log)
 	d.sweep = due.NewSweep(deps.Store, d.shards, cfg.Bodies, cfg.History, log)
@@ -154,7 +156,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	intake, stop := context.WithCancel(ctx)
 	defer stop()
 	queue, _ := errgroup.WithContext(intake)
-	queue.Go(func() error { return d.shards.Run(intake, d.giveUp) })
+	queue.Go(func() error { return d.shards.Run(intake, d.taken, d.giveUp) })
+	queue.Go(func() error { return d.runHeld(intake) })
 	queue.Go(func() error { return d.loop.Run(intake, d) })
 	queue.Go(func() error { return d.sweep.Run(intake, d.lookup, d.counted) })
 
@@ -178,7 +181,7 @@ func (d *Dispatcher) drain(ctx context.Context, deadline time.Time, abort contex
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	d.stop()
-	if !wait(ctx, &d.attempts) {
+	if !allDone(ctx, &d.attempts) {
 		d.holdRunning()
 		abort()
 		d.attempts.Wait()
@@ -198,8 +201,8 @@ func (d *Dispatcher) stop() {
 	}
 }
 
-// wait waits for wg until ctx ends and reports whether it is done. The goroutine it starts ends with wg.
-func wait(ctx context.Context, wg *sync.WaitGroup) bool {
+// allDone waits for wg until ctx ends and reports whether it is done. The goroutine it starts ends with wg.
+func allDone(ctx context.Context, wg *sync.WaitGroup) bool {
 	done := make(chan struct{})
 	go func() {
 		wg.Wait()

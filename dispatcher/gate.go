@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehq/sluice/dispatcher/lane"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -22,7 +23,7 @@ func (d *Dispatcher) loadGates(ctx context.Context) bool {
 		if ctx.Err() == nil {
 			d.log.Warn("gates not loaded, trying again", telemetry.Error(err))
 		}
-		if !pauseFor(ctx, recordMaxPause) {
+		if !wait.For(ctx, recordMaxPause) {
 			return false
 		}
 	}

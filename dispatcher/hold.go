@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -115,7 +116,7 @@ func (d *Dispatcher) waitSettled(ctx context.Context, streams []string) bool {
 		if !left {
 			return true
 		}
-		if !pauseFor(ctx, settlePoll) {
+		if !wait.For(ctx, settlePoll) {
 			return false
 		}
 	}
@@ -151,6 +152,11 @@ func (d *Dispatcher) giveUp(ctx context.Context, shards []store.Shard) error {
 		if slices.Contains(shards, id.Shard()) {
 			d.dropDueLocked(e)
 			d.holdDueLocked(e, now)
+		}
+	}
+	for id := range d.held {
+		if slices.Contains(shards, id.Shard()) {
+			d.elsewhereLocked(id, 0, now)
 		}
 	}
 	d.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -171,7 +172,7 @@ func (d *Dispatcher) seen(ctx context.Context, ts []*inflight) ([]store.Seen, er
 			return nil, ctx.Err()
 		}
 		d.log.Warn("events not looked up, consumption waits", telemetry.Error(err), zap.Int("events", len(ts)))
-		if !pauseFor(ctx, time.Duration(float64(pause)*(0.5+rand.Float64()/2))) {
+		if !wait.For(ctx, time.Duration(float64(pause)*(0.5+rand.Float64()/2))) {
 			return nil, ctx.Err()
 		}
 		pause = min(2*pause, seenMaxPause)
@@ -243,7 +244,7 @@ func (d *Dispatcher) offer(t *inflight, endpoints []*store.Endpoint) {
 // match returns the endpoints the event goes to, by a snapshot that the store has confirmed in the last two seconds.
 func (d *Dispatcher) match(ctx context.Context, e *event.Event) ([]*store.Endpoint, error) {
 	for time.Since(d.deps.Configuration.Confirmed()) > confirmWithin {
-		if !pauseFor(ctx, confirmPoll) {
+		if !wait.For(ctx, confirmPoll) {
 			return nil, ctx.Err()
 		}
 	}

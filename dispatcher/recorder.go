@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/egress"
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -203,7 +204,7 @@ func (d *Dispatcher) write(ctx context.Context, b *store.Batch, rows int) bool {
 			return false
 		}
 		d.log.Warn("outcomes not recorded, trying again", telemetry.Error(err), zap.Int("rows", rows))
-		if !pauseFor(ctx, time.Duration(float64(pause)*(0.5+rand.Float64()/2))) {
+		if !wait.For(ctx, time.Duration(float64(pause)*(0.5+rand.Float64()/2))) {
 			return false
 		}
 		pause = min(2*pause, recordMaxPause)

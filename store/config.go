@@ -33,9 +33,9 @@ type Config interface {
 
 	// ApplyFile makes what the configuration file names exactly as it says, by tenant and name, in one transaction
 	// with one version: creates, updates (keeping ids, states, gates and creation times) and takes over API-managed
-	// ones. What the file managed and no longer names becomes API-managed and is returned as Released.
-	// What is equal already is not written.
-	ApplyFile(ctx context.Context, sources []Source, endpoints []Endpoint) (Applied, error)
+	// ones. What the file managed and no longer names becomes API-managed, or is deleted with ApplyPrune. What is equal
+	// already is not written. Two of them at once are one after the other. ErrExists if a name comes twice.
+	ApplyFile(ctx context.Context, sources []Source, endpoints []Endpoint, options ...ApplyOption) (Applied, error)
 }
 
 // Changes is the configuration, or the part of it that is newer than some version.
@@ -49,6 +49,3 @@ type Changes struct {
 	DeletedEndpoints []EndpointID
 	DeletedKeys      []KeyID
 }
-
-// Applied says what ApplyFile did, by "source NAME" and "endpoint NAME".
-type Applied struct{ Created, Updated, Released []string }

@@ -83,7 +83,7 @@ type Queued struct {
 	Size         int           // bytes of the event's body
 	Attempt      int           // attempts made, one that still runs included
 	FirstAttempt time.Time     // when the first attempt began; zero: none was made
-	NextAt       time.Time     // due from then on
+	NextAt       time.Time     // due from then on; a store may raise it to its own time when it writes the row
 	HeldUntil    time.Time     // an attempt may run until then elsewhere: never due before; zero: none
 	Reason       Reason        // why it is queued
 	LastStatus   int           // HTTP status of the last failed attempt; 0: none came

@@ -15,11 +15,17 @@ type Queue interface {
 	Due(ctx context.Context, q DueQuery) ([]Queued, error)
 	// LoadEvents returns the events with these ids, bodies included. One whose body is no longer kept is left out.
 	LoadEvents(ctx context.Context, ids []event.ID) (map[event.ID]*event.Event, error)
+	// Held returns the rows of these endpoints that an attempt may run for elsewhere: those with HeldUntil after now. A row
+	// stays held for MaxHeld at most.
+	Held(ctx context.Context, endpoints []EndpointID, now time.Time) ([]DeliveryID, error)
 	// Depths returns how many rows each endpoint of these shards has, and its oldest. Endpoints without rows are absent.
 	Depths(ctx context.Context, shards []Shard) (map[EndpointID]Depth, error)
 	// Finish ends at most q.Limit queued rows at once, and returns how many it ended.
 	Finish(ctx context.Context, q FinishQuery) (int, error)
 }
+
+// MaxHeld is the most that Queued.HeldUntil is ahead of when it is written.
+const MaxHeld = 5 * time.Minute
 
 // DueQuery says what a dispatcher can take.
 type DueQuery struct {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 )
 
 // consumer consumes one topic for one group.
@@ -63,7 +64,7 @@ func (c *consumer) consume(ctx, intake context.Context, g *group, h broker.Handl
 
 // open finds the group, or makes it, for as long as that takes. It returns nil when ctx ended first.
 func (c *consumer) open(ctx context.Context) (*group, error) {
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		g, err := c.broker.groupNamed(ctx, c.topic, c.name)
 		var own *ownError
 		switch {
@@ -75,7 +76,7 @@ func (c *consumer) open(ctx context.Context) (*group, error) {
 			return nil, err
 		}
 		c.log.Warn("cannot join the group, trying again", telemetry.Error(err))
-		sleep(ctx, wait)
+		wait.For(ctx, pause)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 )
 
 // pump hands the messages of one stream to a handler, for one group, while its consumer owns the stream.
@@ -58,24 +59,24 @@ var errPanicked = errors.New("handler panicked")
 // run hands out messages until ctx ends or the file turns out to be damaged.
 func (p *pump) run(ctx context.Context) error {
 	defer p.drop()
-	wait := retryFirst
+	pause := retryFirst
 	for {
 		err := p.runOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-			wait = retryFirst
+			pause = retryFirst
 			continue
 		case classify(err) == faultDamaged:
 			return explain(p.broker.cfg.Path, err)
 		case errors.Is(err, errPanicked):
 			p.startOver()
-		case wait == retryFirst:
+		case pause == retryFirst:
 			p.log.Warn("cannot read the broker's file, trying again", telemetry.Error(explain(p.broker.cfg.Path, err)))
 		}
-		sleep(ctx, wait)
-		wait = min(2*wait, retryMost)
+		wait.For(ctx, pause)
+		pause = min(2*pause, retryMost)
 	}
 }
 
@@ -260,14 +261,5 @@ func (p *pump) acquire(ctx context.Context, bytes int64) error {
 func (p *pump) release(bytes int64) {
 	if p.broker.cfg.Bodies != nil && bytes > 0 {
 		p.broker.cfg.Bodies.Release(bytes)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

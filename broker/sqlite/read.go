@@ -76,11 +76,7 @@ func (r *rowReader) read(ctx context.Context) error {
 }
 
 func (r *rowReader) row(row []driver.Value) error {
-	n, err := integers(row[:2])
-	if err != nil {
-		return err
-	}
-	data, err := blob(row[2])
+	id, ms, data, err := messageRow(row)
 	if err != nil {
 		return err
 	}
@@ -89,7 +85,6 @@ func (r *rowReader) row(row []driver.Value) error {
 		return errStop
 	}
 	r.stored += len(data)
-	id, ms := n[0], n[1]
 	first := id - rowID(r.pump.stream.id, 0)
 	r.missing(first)
 	damaged := decodeRow(id, ms, data, int(max(r.position-first, 0)), r.pump.names, func(i int, m *broker.Message, err error) {
@@ -113,6 +108,16 @@ func (r *rowReader) row(row []driver.Value) error {
 		r.reason = telemetry.LostGap
 	}
 	return nil
+}
+
+// messageRow takes a row of messages apart: id, time, data.
+func messageRow(row []driver.Value) (id, ms int64, data []byte, err error) {
+	n, err := integers(row[:2])
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	data, err = blob(row[2])
+	return n[0], n[1], data, err
 }
 
 // missing notes that what is before position to is not there.

@@ -83,19 +83,15 @@ const selectLastRow = `SELECT id, time, data FROM messages WHERE id BETWEEN ? AN
 // loadNext moves next behind the last row: the table streams has it as of the last deletion.
 func (r *streamRow) loadNext(ctx context.Context, c *conn) error {
 	return c.query(ctx, selectLastRow, func(row []driver.Value) error {
-		n, err := integers(row[:2])
+		id, ms, data, err := messageRow(row)
 		if err != nil {
 			return err
 		}
-		data, err := blob(row[2])
-		if err != nil {
-			return err
-		}
-		count, err := rowCount(n[0], n[1], data)
+		count, err := rowCount(id, ms, data)
 		if err != nil {
 			count = maxRowMessages // how many they were is unknown; positions that may be theirs are not given again
 		}
-		r.next = max(r.next, n[0]-rowID(r.id, 0)+int64(count))
+		r.next = max(r.next, id-rowID(r.id, 0)+int64(count))
 		return nil
 	}, rowID(r.id, 0), rowID(r.id, maxPosition))
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,15 +67,47 @@ func (c *checker) problem(err error) {
 	}
 }
 
+// found notes what the Check of a part reports, one by one, behind what it does not say itself.
+func (c *checker) found(prefix string, err error) {
+	problems, warnings := sortProblems(err)
+	for _, w := range warnings {
+		c.warnings = append(c.warnings, prefix+w.Error())
+	}
+	for _, p := range problems {
+		c.problems = append(c.problems, fmt.Errorf("%s%w", prefix, p))
+	}
+}
+
+// sortProblems takes apart what a Check has joined. Warnings are errors that say so, as store.Warning does.
+func sortProblems(err error) (problems, warnings []error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost alone
+		if list := joined.Unwrap(); err.Error() == errors.Join(list...).Error() { // else it has words of its own
+			for _, e := range list {
+				p, w := sortProblems(e)
+				problems, warnings = append(problems, p...), append(warnings, w...)
+			}
+			return problems, warnings
+		}
+	}
+	var w interface{ IsWarning() bool }
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.As(err, &w) && w.IsWarning():
+		return nil, []error{err}
+	}
+	return []error{err}, nil
+}
+
 func (c *checker) all(ctx context.Context) {
 	c.secrets()
 	c.endpoints(ctx)
 	if _, err := os.Stat(c.cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
 		c.warnings = append(c.warnings, fmt.Sprintf("data_dir: %s is not there yet, it is made at the first start", c.cfg.DataDir))
-		return
+	} else {
+		c.broker(ctx)
 	}
 	c.store(ctx)
-	c.broker(ctx)
 }
 
 // secrets warns about secrets that are easily guessed.
@@ -121,17 +152,11 @@ func (c *checker) endpoints(ctx context.Context) {
 }
 
 func (c *checker) store(ctx context.Context) {
-	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, storeFile)); errors.Is(err, fs.ErrNotExist) {
-		c.warnings = append(c.warnings, "store: there is no database yet, it is made at the first start")
-		return
+	db, err := databaseOf(c.cfg)
+	if err == nil {
+		err = db.check(ctx)
 	}
-	st, err := openStoreBeside(ctx, c.cfg)
-	if err != nil {
-		c.problem(fmt.Errorf("store: %w", err))
-		return
-	}
-	c.problem(st.Check(ctx))
-	c.problem(st.Close())
+	c.found("store: ", err)
 }
 
 // broker opens the broker if no process has it; one that is running has checked it.
@@ -156,6 +181,5 @@ func (c *checker) broker(ctx context.Context) {
 		c.problem(fmt.Errorf("broker: %w", err))
 		return
 	}
-	c.problem(b.Check(ctx))
-	c.problem(b.Close(ctx))
+	c.found("", errors.Join(b.Check(ctx), b.Close(ctx)))
 }

@@ -86,9 +86,7 @@ func ended(status int, text string) string {
 }
 
 func newDeliveriesList(a *api) *cobra.Command {
-	var out output
-	var most limits
-	var since, until moment
+	var past pastFlags
 	state := choice{of: []string{"queued", "delivered", "dead", "canceled"}}
 	f := client.DeliveryFilter{}
 	cmd := &cobra.Command{
@@ -111,27 +109,23 @@ func newDeliveriesList(a *api) *cobra.Command {
 				f.Endpoint = e.ID
 			}
 			var names map[string]string
-			if out.format.value == asTable {
+			if past.out.format.value == asTable {
 				var err error
 				if names, err = endpointsByID(cmd.Context(), c); err != nil {
 					return err
 				}
 			}
-			f.State, f.Since, f.Until, f.PageSize = state.value, since.at, until.at, most.pageSize()
-			return list(cmd, &out, &most, c.Deliveries(cmd.Context(), f), deliveryColumns(names, time.Now()), "There are no such deliveries")
+			f.State, f.Since, f.Until, f.PageSize = state.value, past.since.at, past.until.at, past.most.pageSize()
+			return list(cmd, &past.out, &past.most, c.Deliveries(cmd.Context(), f), deliveryColumns(names, time.Now()), "There are no such deliveries")
 		}),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.Endpoint, "endpoint", "", "only to this `ENDPOINT`, a name or id")
 	flags.StringVar(&f.Event, "event", "", "only of this `EVENT`, an id")
 	state.bind(cmd, "state", "", "only in this state")
-	flags.Var(&since, "since", "only of events accepted since then: how long ago (15m, 24h, 7d) or RFC 3339")
-	flags.Var(&until, "until", "only of events accepted before, likewise")
 	completeFlag(cmd, "endpoint", a.complete(endpointNames))
 	completeFlag(cmd, "event", a.complete(eventIDs))
-	most.bind(cmd)
-	bindTenant(cmd, &f.Tenant)
-	out.bind(cmd)
+	past.bind(cmd, "of events", &f.Tenant)
 	return cmd
 }
 
@@ -153,24 +147,14 @@ func endpointsByID(ctx context.Context, c *client.Client) (map[string]string, er
 }
 
 func newDeliveriesGet(a *api) *cobra.Command {
-	var out output
-	cmd := &cobra.Command{
+	return shows(&cobra.Command{
 		Use:               "get DELIVERY",
 		Short:             "Show a delivery with its attempts",
 		Long:              "Show a delivery with its attempts, and what the endpoint answered to those that failed. DELIVERY is its id.",
 		Example:           "  sluice deliveries get dlv_01k5d3m9q8z6y4x2w0v1t3s5r7000000000000",
 		Args:              wantID("DELIVERY", store.ParseDeliveryID),
 		ValidArgsFunction: a.completeFirst(deliveryIDs),
-		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			d, err := c.Delivery(cmd.Context(), args[0])
-			if err != nil {
-				return noneOf("delivery", args[0], err)
-			}
-			return out.one(cmd.OutOrStdout(), d, func() error { return printDelivery(cmd, c, d) })
-		}),
-	}
-	out.bind(cmd)
-	return cmd
+	}, a, "delivery", (*client.Client).Delivery, printDelivery)
 }
 
 var attemptColumns = []column[control.Attempt]{

@@ -41,9 +41,7 @@ func eventColumns(now time.Time) []column[control.Event] {
 }
 
 func newEventsList(a *api) *cobra.Command {
-	var out output
-	var most limits
-	var since, until moment
+	var past pastFlags
 	f := client.EventFilter{}
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -60,42 +58,28 @@ func newEventsList(a *api) *cobra.Command {
 				}
 				f.Source = src.Name
 			}
-			f.Since, f.Until, f.PageSize = since.at, until.at, most.pageSize()
-			return list(cmd, &out, &most, c.Events(cmd.Context(), f), eventColumns(time.Now()), "There are no such events")
+			f.Since, f.Until, f.PageSize = past.since.at, past.until.at, past.most.pageSize()
+			return list(cmd, &past.out, &past.most, c.Events(cmd.Context(), f), eventColumns(time.Now()), "There are no such events")
 		}),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.Type, "type", "", "only of exactly this `TYPE`")
 	flags.StringVar(&f.Source, "source", "", "only through this `SOURCE`, a name or id; api is what publishers send")
-	flags.Var(&since, "since", "only accepted since then: how long ago (15m, 24h, 7d) or RFC 3339")
-	flags.Var(&until, "until", "only accepted before, likewise")
 	flags.StringVar(&f.Query, "q", "", "only with exactly this `TEXT` as id, key, or id given by the sender")
 	completeFlag(cmd, "source", a.complete(sourceNames))
-	most.bind(cmd)
-	bindTenant(cmd, &f.Tenant)
-	out.bind(cmd)
+	past.bind(cmd, "events", &f.Tenant)
 	return cmd
 }
 
 func newEventsGet(a *api) *cobra.Command {
-	var out output
-	cmd := &cobra.Command{
+	return shows(&cobra.Command{
 		Use:               "get EVENT",
 		Short:             "Show an event and where it went",
 		Long:              "Show an event and where it went. EVENT is its id.",
 		Example:           "  sluice events get evt_01k5d3m9q8z6y4x2w0v1t3s5r7",
 		Args:              wantID("EVENT", event.ParseID),
 		ValidArgsFunction: a.completeFirst(eventIDs),
-		RunE: a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			e, err := c.Event(cmd.Context(), args[0])
-			if err != nil {
-				return noneOf("event", args[0], err)
-			}
-			return out.one(cmd.OutOrStdout(), e, func() error { return printEvent(cmd, c, e) })
-		}),
-	}
-	out.bind(cmd)
-	return cmd
+	}, a, "event", (*client.Client).Event, printEvent)
 }
 
 func printEvent(cmd *cobra.Command, c *client.Client, e control.EventDetail) error {

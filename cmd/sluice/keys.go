@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -38,13 +37,7 @@ func newKeys(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-				return dataDirProblem(cfg.DataDir, "cannot be made", err)
-			}
-			if _, err := openSealer(cfg, true); err != nil { // the first key may be made before the first start
-				return err
-			}
-			st, err := openStoreBeside(cmd.Context(), cfg)
+			st, err := openStoreFirst(cmd.Context(), cfg, true)
 			if err != nil {
 				return err
 			}

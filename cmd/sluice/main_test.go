@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/sluicehq/sluice/test/pgtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name) //nolint:errcheck // it is there
 		}
 	}
-	goleak.VerifyTestMain(m)
+	pgtest.Main(m)
 }
 
 // result is how a command line ended.

@@ -1,27 +1,23 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/config"
-	storesqlite "github.com/sluicehq/sluice/store/sqlite"
 )
 
 func newMigrate(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date, or say where it stands",
-		Long:  "Bring the database's schema up to date, or say where it stands. dev and serve migrate the embedded database themselves.",
+		Long: `Bring the database's schema up to date, or say where it stands. dev and serve migrate the embedded database themselves;
+on PostgreSQL nothing does, and processes refuse to start on a schema that is older than they are. Run 'up' with the new
+binary before it is started: those of the version before work on beside the new schema.`,
 		Example: `  sluice migrate status
   sluice migrate up`,
 		GroupID: groupRun,
@@ -34,15 +30,15 @@ func newMigrate(g *global) *cobra.Command {
 		Example: "  sluice migrate up --config /etc/sluice.yaml",
 		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := g.storePath()
+			db, err := g.database()
 			if err != nil {
 				return err
 			}
-			n, err := storesqlite.Migrate(cmd.Context(), path, zap.NewNop())
+			n, err := db.migrate(cmd.Context(), zap.NewNop())
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d steps taken, the schema is up to date\n", n)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d steps taken, the schema of %s is up to date\n", n, db)
 			return err
 		},
 	}, &cobra.Command{
@@ -51,14 +47,11 @@ func newMigrate(g *global) *cobra.Command {
 		Example: "  sluice migrate status",
 		Args:    want(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := g.storePath()
+			db, err := g.database()
 			if err != nil {
 				return err
 			}
-			steps, err := storesqlite.Status(cmd.Context(), path)
-			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("there is no database at %s: 'sluice migrate up', 'sluice serve' or 'sluice dev' makes it", path)
-			}
+			steps, err := db.status(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -77,23 +70,11 @@ func newMigrate(g *global) *cobra.Command {
 	return cmd
 }
 
-func (g *global) storePath() (string, error) {
+// database reads the configuration for the store it names.
+func (g *global) database() (database, error) {
 	cfg, _, err := g.load(config.Defaults(), false)
 	if err != nil {
-		return "", err
-	}
-	return filepath.Join(cfg.DataDir, storeFile), nil
-}
-
-// openStoreBeside opens the store beside a process that may be running on it.
-func openStoreBeside(ctx context.Context, cfg *config.Config) (*storesqlite.Store, error) {
-	path := filepath.Join(cfg.DataDir, storeFile)
-	sealer, err := openSealer(cfg, false)
-	if err != nil {
-		return nil, fmt.Errorf("%w; on a new data_dir run 'sluice serve' or 'sluice dev' first, which makes it", err)
-	}
-	if _, err := storesqlite.Migrate(ctx, path, zap.NewNop()); err != nil {
 		return nil, err
 	}
-	return storesqlite.Open(storesqlite.Config{Path: path, Sealer: sealer}, zap.NewNop(), prometheus.NewRegistry())
+	return databaseOf(cfg)
 }

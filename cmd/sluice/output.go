@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/pkg/control/client"
 )
 
 // Formats of output.
@@ -37,6 +40,23 @@ func (o *output) one(out io.Writer, v any, text func() error) error {
 	return err
 }
 
+// shows makes cmd print what get returns for the id it is given, which names a kind.
+func shows[T any](
+	cmd *cobra.Command, a *api, kind string, get func(c *client.Client, ctx context.Context, id string) (T, error),
+	text func(*cobra.Command, *client.Client, T) error,
+) *cobra.Command {
+	var out output
+	cmd.RunE = a.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+		v, err := get(c, cmd.Context(), args[0])
+		if err != nil {
+			return noneOf(kind, args[0], err)
+		}
+		return out.one(cmd.OutOrStdout(), v, func() error { return text(cmd, c, v) })
+	})
+	out.bind(cmd)
+	return cmd
+}
+
 func encodeAs(format string, v any) (string, error) {
 	if format == asYAML {
 		return toYAML(v)
@@ -65,6 +85,22 @@ func (l *limits) pageSize() int {
 		return maxPage
 	}
 	return min(l.most.value+1, maxPage)
+}
+
+// pastFlags are the flags of lists of what happened.
+type pastFlags struct {
+	out          output
+	most         limits
+	since, until moment
+}
+
+// bind binds them. what says which things the times are of.
+func (f *pastFlags) bind(cmd *cobra.Command, what string, tenant *string) {
+	cmd.Flags().Var(&f.since, "since", "only "+what+" accepted since then: how long ago (15m, 24h, 7d) or RFC 3339")
+	cmd.Flags().Var(&f.until, "until", "only "+what+" accepted before, likewise")
+	f.most.bind(cmd)
+	bindTenant(cmd, tenant)
+	f.out.bind(cmd)
 }
 
 // column is one of a table.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -30,7 +29,6 @@ import (
 	"github.com/sluicehq/sluice/pkg/telemetry"
 	"github.com/sluicehq/sluice/store"
 	"github.com/sluicehq/sluice/store/snapshot"
-	storesqlite "github.com/sluicehq/sluice/store/sqlite"
 )
 
 // roles are the parts a process runs.
@@ -44,7 +42,9 @@ type process struct {
 	metrics  *prometheus.Registry
 	tracer   trace.Tracer
 	bodies   *semaphore.Weighted
+	sealer   *store.Sealer
 	store    store.Store
+	checks   []ops.Check // of the store, for readiness
 	broker   broker.Broker
 	snapshot *snapshot.Watcher
 	guard    *dialguard.Guard
@@ -145,21 +145,19 @@ func (p *process) openTracer(ctx context.Context) error {
 	return nil
 }
 
-// openStore is the one place that knows the stores there are.
 func (p *process) openStore(ctx context.Context) error {
-	sealer, err := openSealer(p.cfg, true)
+	db, err := databaseOf(p.cfg)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(p.cfg.DataDir, storeFile)
-	if _, err := storesqlite.Migrate(ctx, path, p.log); err != nil {
+	if p.sealer, err = db.sealer(true); err != nil {
 		return err
 	}
-	st, err := storesqlite.Open(storesqlite.Config{Path: path, Sealer: sealer}, p.log, p.metrics)
+	st, checks, err := db.open(ctx, p.sealer, p.log, p.metrics)
 	if err != nil {
 		return err
 	}
-	p.store = st
+	p.store, p.checks = st, checks
 	p.onClose(func(context.Context) error { return st.Close() })
 	return nil
 }
@@ -173,11 +171,7 @@ func (p *process) openSnapshot(ctx context.Context) error {
 	for _, name := range applied.Released {
 		p.log.Warn("the configuration file names it no longer, the API manages it now", zap.String("resource", name))
 	}
-	sealer, err := openSealer(p.cfg, false)
-	if err != nil {
-		return err
-	}
-	p.snapshot = snapshot.New(snapshot.Config{Dir: p.cfg.DataDir}, p.store, sealer, p.log, p.metrics)
+	p.snapshot = snapshot.New(snapshot.Config{Dir: p.cfg.DataDir}, p.store, p.sealer, p.log, p.metrics)
 	return p.snapshot.Load(ctx)
 }
 
@@ -244,13 +238,16 @@ func (p *process) run(ctx context.Context) error {
 
 func (p *process) newOps() *ops.Server {
 	return ops.New(ops.Options{
-		Checks: []ops.Check{
-			{Name: "broker", Check: p.broker.Check},
+		Checks: append([]ops.Check{
+			{Name: "broker", Check: func(ctx context.Context) error {
+				problems, _ := sortProblems(p.broker.Check(ctx))
+				return errors.Join(problems...)
+			}},
 			{Name: "store", Check: func(ctx context.Context) error {
 				_, err := p.store.Changes(ctx, p.snapshot.Current().Version)
 				return err
 			}},
-		},
+		}, p.checks...),
 		Registry: p.metrics, Log: p.log,
 	})
 }

@@ -52,7 +52,7 @@ Commands exit with 0, with 1 if they failed, and with 2 if the command line make
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run:"}, &cobra.Group{ID: groupLook, Title: "Use a running sluice:"},
 		&cobra.Group{ID: groupHelp, Title: "Help yourself:"})
 	root.AddCommand(
-		newDev(g), newServe(g), newIngress(g), newEgress(g), newControl(g), newCheck(g), newMigrate(g), newKeys(g),
+		newDev(g), newServe(g), newIngress(g), newEgress(g), newControl(g), newCheck(g), newMigrate(g), newApply(g), newKeys(g),
 		newTrigger(g), newSend(g), newListen(g), newEvents(g), newDeliveries(g), newSources(g), newEndpoints(g),
 		newVerify(), newVersion(),
 	)

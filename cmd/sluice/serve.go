@@ -17,7 +17,8 @@ func newServe(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run everything in one process, with production defaults",
-		Long: `Run ingress, egress and control in one process, on an embedded broker and database under data_dir.
+		Long: `Run ingress, egress and control in one process, on an embedded broker and database under data_dir. With store.url
+postgres://… the database is PostgreSQL; bring its schema up to date with 'sluice migrate up' before.
 
 The management API needs a key: make the first with 'sluice keys create'. SIGTERM stops it in order: no new requests,
 running deliveries end or are queued, everything is recorded. A second signal ends it at once, and loses nothing either.`,
@@ -79,7 +80,7 @@ func serve(ctx context.Context, cfg *config.Config, rs roles, log *zap.Logger, o
 	return p.run(ctx)
 }
 
-// newRole is one of the processes of a fleet. This version has no broker or store that processes can share.
+// newRole is one of the processes of a fleet. This version has no broker that processes can share.
 func newRole(g *global, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:     name,
@@ -92,11 +93,15 @@ func newRole(g *global, name, short string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return fmt.Errorf(`separate processes share nothing but broker and store, and these are for one process alone:
+			db, err := databaseOf(cfg)
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf(`separate processes share nothing but broker and store, and the embedded broker is for one process alone:
   broker.url: %s
-  store.url: %s
-Run 'sluice serve' for all roles in one process. A fleet needs broker.url kafka://, sqs:// or pubsub:// and
-store.url postgres://, which this version does not have yet`, cfg.Broker.URL, cfg.Store.URL)
+  store: %s
+Run 'sluice serve' for all roles in one process. A fleet needs store.url postgres://, and broker.url kafka://, sqs:// or
+pubsub://, which this version does not have yet`, cfg.Broker.URL, db)
 		},
 	}
 }

@@ -29,13 +29,14 @@ type Gates struct {
 	mu      sync.Mutex
 	known   map[store.EndpointID]store.Gate // not the open, unfailing ones whose write is done
 	unsaved map[store.EndpointID]bool
+	moved   map[store.EndpointID]bool // the store's row is newer than known, by our own knowledge: see Expect
 }
 
 // NewGates returns an empty mirror; call Load before use.
 func NewGates(s store.Gates, log *zap.Logger) *Gates {
 	return &Gates{
 		store: s, log: log, wake: make(chan struct{}, 1),
-		known: map[store.EndpointID]store.Gate{}, unsaved: map[store.EndpointID]bool{},
+		known: map[store.EndpointID]store.Gate{}, unsaved: map[store.EndpointID]bool{}, moved: map[store.EndpointID]bool{},
 	}
 }
 
@@ -69,11 +70,12 @@ func (g *Gates) Set(gate store.Gate) {
 }
 
 // Expect notes that the store has closed an endpoint's gate, which opens again by the row of it that comes next: whoever
-// is the last to hear of it may never see the row closed.
+// is the last to hear of it may never see the row closed. What is decided of it before that row comes is written over it.
 func (g *Gates) Expect(id store.EndpointID, notBefore time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.known[id] = store.Gate{Endpoint: id, State: store.GateClosed, NotBefore: notBefore, Version: g.known[id].Version}
+	g.moved[id] = true
 }
 
 // Waiting calls f for each endpoint that may not send before a time after now, and returns how many gates are closed.
@@ -149,11 +151,16 @@ func (g *Gates) adoptLocked(row store.Gate) bool {
 	if g.unsaved[row.Endpoint] || ok && old.Version >= row.Version {
 		return false
 	}
+	expected := g.moved[row.Endpoint] && row.State == store.GateClosed && time.Until(row.NotBefore) < gatePoll
+	delete(g.moved, row.Endpoint)
 	if row.State == store.GateOpen && row.FailingSince.IsZero() {
 		delete(g.known, row.Endpoint)
 		return ok
 	}
 	g.known[row.Endpoint] = row
+	if expected { // news of it would have lanes begin anew, beside a probe that runs already
+		return false
+	}
 	return !ok || old.State != row.State || !old.NotBefore.Equal(row.NotBefore)
 }
 
@@ -187,7 +194,11 @@ func (g *Gates) takeUnsaved() []store.Gate {
 	defer g.mu.Unlock()
 	out := make([]store.Gate, 0, len(g.unsaved))
 	for id := range g.unsaved {
-		out = append(out, g.known[id])
+		gate := g.known[id]
+		if g.moved[id] {
+			gate.Version = 0 // to be looked up
+		}
+		out = append(out, gate)
 	}
 	clear(g.unsaved)
 	return out
@@ -213,6 +224,7 @@ func (g *Gates) forget(id store.EndpointID) {
 	defer g.mu.Unlock()
 	delete(g.known, id)
 	delete(g.unsaved, id)
+	delete(g.moved, id)
 }
 
 // retry has gates written at the next poll, as they are then.
@@ -252,6 +264,7 @@ func (g *Gates) saved(wrote, won store.Gate) {
 	defer g.mu.Unlock()
 	now := g.known[wrote.Endpoint]
 	now.Version = won.Version
+	delete(g.moved, wrote.Endpoint)
 	if !g.unsaved[wrote.Endpoint] && now.State == store.GateOpen && now.FailingSince.IsZero() {
 		delete(g.known, wrote.Endpoint)
 		return

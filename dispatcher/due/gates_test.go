@@ -222,6 +222,23 @@ func TestExpectedGateOpensByTheRowThatComesNext(t *testing.T) {
 	})
 }
 
+func TestWhatIsDecidedOfAnExpectedGateIsWrittenOverItsRow(t *testing.T) {
+	inMirror(t, func(s *gateStore, g *Gates, news func() []store.Gate) {
+		elsewhere(t, s, 1, store.GateClosed, time.Now().Add(time.Hour))
+		news()
+		elsewhere(t, s, 1, store.GateClosed, time.Now()) // by a resume
+		g.Expect(1, time.Now())
+		until := time.Now().Add(15 * time.Second)
+		g.Set(closed(g.Get(1), until)) // the probe failed before the poll
+		if told := news(); len(told) != 0 {
+			t.Errorf("told of %v, want nothing: the row of the resume is older", told)
+		}
+		if got := s.Gate(1); !got.NotBefore.Equal(until) || !g.Get(1).NotBefore.Equal(until) {
+			t.Errorf("the store has it closed until %v, believed %v, want %v", got.NotBefore, g.Get(1).NotBefore, until)
+		}
+	})
+}
+
 func TestGateOfAnEndpointThatIsGoneIsForgotten(t *testing.T) {
 	inMirror(t, func(_ *gateStore, g *Gates, news func() []store.Gate) {
 		g.Set(store.Gate{Endpoint: 9, State: store.GateClosed})

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -62,7 +63,7 @@ func (l *Loop) Run(ctx context.Context, t Taker) error {
 		} else {
 			pause = min(2*pause, idlePause)
 		}
-		if !sleep(ctx, minPause) {
+		if !wait.For(ctx, minPause) {
 			return nil
 		}
 		timer := time.NewTimer(pause)

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -58,15 +59,19 @@ func (s *Shards) Owned(now time.Time) []store.Shard {
 // fails when that could not be recorded before ctx ended: then they must not be given to others.
 type GiveUp func(ctx context.Context, shards []store.Shard) error
 
+// Taken is told of shards before they are this process's: nothing of them starts until it returns. When it fails they
+// are taken with the next renewal.
+type Taken func(ctx context.Context, shards []store.Shard) error
+
 // Run renews ownership until ctx ends, and then gives everything up at once: attempts may run for longer than ownership
-// lasts without renewal. Before shards are given to others it calls giveUp.
-func (s *Shards) Run(ctx context.Context, giveUp GiveUp) error {
+// lasts without renewal. It calls taken before it begins with shards, and giveUp before they are given to others.
+func (s *Shards) Run(ctx context.Context, taken Taken, giveUp GiveUp) error {
 	for {
 		pause := store.ShardRenewal
-		if !s.renew(ctx, giveUp) {
+		if !s.renew(ctx, taken, giveUp) {
 			pause = renewalRetry
 		}
-		if !sleep(ctx, pause) {
+		if !wait.For(ctx, pause) {
 			s.handOver(ctx, giveUp)
 			return nil
 		}
@@ -88,7 +93,7 @@ func (s *Shards) handOver(ctx context.Context, giveUp GiveUp) {
 }
 
 // renew reports whether the store answered.
-func (s *Shards) renew(ctx context.Context, giveUp GiveUp) bool {
+func (s *Shards) renew(ctx context.Context, taken Taken, giveUp GiveUp) bool {
 	sent := time.Now()
 	call, cancel := context.WithTimeout(ctx, store.ShardRenewal)
 	defer cancel()
@@ -100,9 +105,15 @@ func (s *Shards) renew(ctx context.Context, giveUp GiveUp) bool {
 		return false
 	}
 	now := newOwnership(got, sent.Add(store.ShardTTL))
-	if lost := s.own.Load().lostTo(now); len(lost) > 0 { // others may have worked off what waits here: it is read anew
+	if lost := s.own.Load().without(now); len(lost) > 0 { // others may have worked off what waits here: it is read anew
 		s.own.Store(&ownership{})
 		if err := giveUp(call, lost); err != nil {
+			return false
+		}
+	}
+	if gained := now.without(s.own.Load()); len(gained) > 0 {
+		if err := taken(call, gained); err != nil {
+			s.log.Warn("shards not taken, trying again", telemetry.Error(err))
 			return false
 		}
 	}
@@ -136,25 +147,13 @@ func newOwnership(got store.Ownership, until time.Time) *ownership {
 	return o
 }
 
-// lostTo returns the shards of o that somebody else has owned by the time of now, or owns.
-func (o *ownership) lostTo(now *ownership) []store.Shard {
-	var lost []store.Shard
+// without returns the shards of o that other does not have, or of which somebody else was the owner between the two.
+func (o *ownership) without(other *ownership) []store.Shard {
+	var out []store.Shard
 	for _, sh := range o.shards {
-		if now.epochs[sh] != o.epochs[sh] {
-			lost = append(lost, sh)
+		if other.epochs[sh] != o.epochs[sh] {
+			out = append(out, sh)
 		}
 	}
-	return lost
-}
-
-// sleep waits for d and reports whether ctx still runs.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
+	return out
 }

@@ -25,7 +25,7 @@ func inFleet(t *testing.T, giveUp func() error, f func(s *storetest.Memory, a *S
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() {
-			ended <- a.Run(ctx, func(_ context.Context, shards []store.Shard) error {
+			ended <- a.Run(ctx, a.unowned(t), func(_ context.Context, shards []store.Shard) error {
 				for _, sh := range shards {
 					if a.Owns(sh, time.Now()) {
 						t.Errorf("shard %d still counts as owned while it is given up", sh)
@@ -60,6 +60,18 @@ func inFleet(t *testing.T, giveUp func() error, f func(s *storetest.Memory, a *S
 }
 
 func fine() error { return nil }
+
+// unowned wants shards that are taken to be nobody's yet.
+func (s *Shards) unowned(t *testing.T) Taken {
+	return func(_ context.Context, shards []store.Shard) error {
+		for _, sh := range shards {
+			if s.Owns(sh, time.Now()) {
+				t.Errorf("shard %d counts as owned before it is taken", sh)
+			}
+		}
+		return nil
+	}
+}
 
 func join(t *testing.T, s *storetest.Memory, node string) []store.Shard {
 	t.Helper()
@@ -130,6 +142,38 @@ func TestOwnershipLapsesBeforeItExpires(t *testing.T) {
 		synctest.Wait()
 		if !a.Owns(1, time.Now()) {
 			t.Error("not owned a second after the store is back")
+		}
+	})
+}
+
+func TestShardsAreOwnedOnceTheyAreTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewShards("a", storetest.NewMemory(), zap.NewNop())
+		answers := []error{errDown, nil}
+		var asked []int
+		taken := func(_ context.Context, shards []store.Shard) error {
+			asked = append(asked, len(shards))
+			return answers[len(asked)-1]
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- a.Run(ctx, taken, func(context.Context, []store.Shard) error { return nil }) }()
+		synctest.Wait()
+		if n := len(a.Owned(time.Now())); n != 0 {
+			t.Errorf("%d are owned although taking them failed, want none", n)
+		}
+		time.Sleep(renewalRetry)
+		synctest.Wait()
+		if n := len(a.Owned(time.Now())); n != store.Shards {
+			t.Errorf("%d are owned after the next renewal, want all", n)
+		}
+		time.Sleep(3 * store.ShardRenewal)
+		if !slices.Equal(asked, []int{store.Shards, store.Shards}) {
+			t.Errorf("asked for %v, want all of them twice, and no more for what it has", asked)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -68,7 +69,7 @@ func (s *Sweep) Run(ctx context.Context, endpoint Lookup, count Counter) error {
 				}
 			}
 		}
-		if !sleep(ctx, countPause) {
+		if !wait.For(ctx, countPause) {
 			return nil
 		}
 	}
@@ -137,7 +138,7 @@ func (s *Sweep) finish(ctx context.Context, q store.FinishQuery) error {
 		if err != nil || n < q.Limit {
 			return err
 		}
-		if !sleep(ctx, minPause) {
+		if !wait.For(ctx, minPause) {
 			return ctx.Err()
 		}
 	}
@@ -151,7 +152,7 @@ func (s *Sweep) expire(ctx context.Context, now time.Time) error {
 		if err != nil || !more {
 			return err
 		}
-		if !sleep(ctx, minPause) {
+		if !wait.For(ctx, minPause) {
 			return ctx.Err()
 		}
 	}

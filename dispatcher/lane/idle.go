@@ -17,6 +17,6 @@ func (l *Lane[T]) Age(now time.Time) {
 // Idle reports whether the lane may be dropped: nothing waits or runs, and a new lane would be the same. A lane that has
 // a closed gate, results of the last ten minutes (see Age), or a rate limit (a new one begins without tokens) is kept.
 func (l *Lane[T]) Idle() bool {
-	return l.waiting.len() == 0 && l.inFlight == 0 && l.gate.phase == open && l.bucket.every == 0 &&
+	return l.waiting.len() == 0 && l.inFlight == 0 && l.elsewhere == 0 && l.gate.phase == open && l.bucket.every == 0 &&
 		l.limit == newLimit(l.settings) && l.breaker.window == nil
 }

@@ -33,6 +33,7 @@ type Lane[T comparable] struct {
 	exclusive bool
 	last      origin // of the last started
 	inFlight  int
+	elsewhere int       // see Elsewhere
 	touched   time.Time // the last start or end of an attempt
 }
 
@@ -112,12 +113,18 @@ func (l *Lane[T]) nextOrigin() origin {
 }
 
 // Wake returns when the next attempt may start by the passing of time alone; never before now, and now means that Start
-// will succeed now. It is false when only a Done, an Offer or a change of the gate can help.
+// will succeed now. It is false when only a Done, an Offer, less Elsewhere or a change of the gate can help.
 func (l *Lane[T]) Wake(now time.Time) (at time.Time, ok bool) {
-	if l.waiting.len() == 0 || l.inFlight >= l.limit.n {
+	if l.waiting.len() == 0 || l.full() {
 		return time.Time{}, false
 	}
-	return l.gate.next(later(now, l.bucket.next()), l.inFlight)
+	return l.gate.next(later(now, l.bucket.next()), l.inFlight+l.elsewhere)
+}
+
+// full reports whether no more attempts may run at once. What runs elsewhere began by another lane's limit: it counts
+// against the endpoint's own alone, since this one's has just begun to grow.
+func (l *Lane[T]) full() bool {
+	return l.inFlight >= l.limit.n || l.inFlight+l.elsewhere >= l.limit.cap
 }
 
 // Done says that an attempt ended, at now. It reports whether the gate must close: the breaker tripped, or the probe
@@ -182,7 +189,7 @@ func (l *Lane[T]) observe(now time.Time) {
 	}
 	ramp, token := l.gate.ramp.next(now), l.bucket.next()
 	switch {
-	case l.inFlight >= l.limit.n:
+	case l.full():
 		l.gate.busy.begin(now)
 	case l.waiting.len() == 0:
 		l.gate.busy.end(now)
@@ -231,10 +238,14 @@ func (l *Lane[T]) MayOpen(now time.Time, nothingDue bool) bool {
 // already stay until they are started or removed.
 func (l *Lane[T]) Exclusive(on bool) { l.exclusive = on }
 
+// Elsewhere says how many attempts that this lane did not start may run now: those of the shard's last owner. They count
+// in flight, against the endpoint's limit and for the probe, which waits until they have ended.
+func (l *Lane[T]) Elsewhere(n int) { l.elsewhere = n }
+
 // Limit returns how many attempts may run at once now.
 func (l *Lane[T]) Limit() int { return l.limit.n }
 
-// InFlight returns how many attempts run.
+// InFlight returns how many attempts of this lane run.
 func (l *Lane[T]) InFlight() int { return l.inFlight }
 
 // Waiting returns how many deliveries wait, fresh and due.

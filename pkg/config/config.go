@@ -16,7 +16,7 @@ import (
 // methods below.
 type Config struct {
 	DataDir       string                 `yaml:"data_dir" doc:"Directory of what this process keeps: the SQLite files and the last good copy of sources and endpoints. Made if it is not there."`
-	EncryptionKey []control.Secret       `yaml:"encryption_key" doc:"Keys that seal secrets at rest, each 32 bytes in base64, as openssl rand -base64 32 prints. The first seals, all open. dev and serve make one in data_dir when there is none; other commands need it."`
+	EncryptionKey []control.Secret       `yaml:"encryption_key" doc:"Keys that seal secrets at rest, each 32 bytes in base64, as openssl rand -base64 32 prints. The first seals, all open. With the embedded database dev and serve make one in data_dir when there is none; with PostgreSQL it must be set, the same for every process."`
 	Broker        Broker                 `yaml:"broker"`
 	Store         Store                  `yaml:"store"`
 	Ingress       Ingress                `yaml:"ingress"`
@@ -47,7 +47,7 @@ type Broker struct {
 
 // Store is the section of the database.
 type Store struct {
-	URL       string    `yaml:"url" doc:"Database of configuration, queue and history. sqlite: keeps it in data_dir. May be env:NAME or file:PATH."`
+	URL       string    `yaml:"url" doc:"Database of configuration, queue and history. sqlite: keeps it in data_dir. postgres://USER@HOST/DATABASE, with the parameters of libpq and pool_max_conns, is shared by any number of processes; sluice migrate up makes its tables. May be env:NAME or file:PATH."`
 	Retention Retention `yaml:"retention"`
 }
 
@@ -95,11 +95,11 @@ type Network struct {
 	AllowHTTP bool     `yaml:"allow_http" doc:"Endpoints may have http URLs."`
 }
 
-// The only values this version takes.
-const (
-	SQLite        = "sqlite:" // broker.url and store.url
-	CommitSettled = "settled" // egress.commit
-)
+// SQLite is broker.url and store.url of what is embedded, in data_dir.
+const SQLite = "sqlite:"
+
+// CommitSettled is egress.commit, the only value this version takes.
+const CommitSettled = "settled"
 
 // Defaults returns the production defaults: what an empty file means.
 func Defaults() Config {

@@ -85,7 +85,7 @@ func TestProblemsNameTheVariable(t *testing.T) {
 		{"SLUICE_EGRESS_IN_FLIGHT=x", "SLUICE_EGRESS_IN_FLIGHT: egress.in_flight: want a whole number"},
 		{"SLUICE_EGRESS_IN_FLIGHT=0", "SLUICE_EGRESS_IN_FLIGHT: egress.in_flight: 0 is too small, want 1 or more"},
 		{"SLUICE_NETWORK_ALLOW=10.0.0.0/8,x", `SLUICE_NETWORK_ALLOW: network.allow[1]: "x": not a CIDR, want one such as 10.0.0.0/8`},
-		{"SLUICE_STORE_URL=postgres://me:hunter2@h", "SLUICE_STORE_URL: store.url: postgres: is not supported by this version, want sqlite:"},
+		{"SLUICE_STORE_URL=host=h password=hunter2", "SLUICE_STORE_URL: store.url: not a known scheme, want sqlite: or postgres://…"},
 		{"SLUICE_ENCRYPTION_KEY=env:NONE", "SLUICE_ENCRYPTION_KEY: encryption_key[0]: variable NONE of the environment is not set"},
 	}
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -197,6 +198,35 @@ endpoints:
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s = %v, want %v", what, pair[0], pair[1])
 		}
+	}
+}
+
+func TestEndpointsAtAddressesThatAreAllowed(t *testing.T) {
+	t.Parallel()
+	endpoint := "endpoints: [{name: e, url: %s, secrets: [" + signingSecret + "]}]\n"
+	dev := Defaults()
+	dev.Network.Allow, dev.Network.AllowHTTP = []string{"127.0.0.0/8"}, true
+	for _, tt := range []struct {
+		name, url, network string
+		environ            []string
+		base               Config
+	}{
+		{name: "by the file", url: "https://10.1.2.3/hooks", network: "network: {allow: [10.0.0.0/8]}\n", base: Defaults()},
+		{name: "by the environment", url: "https://10.1.2.3/hooks", environ: []string{"SLUICE_NETWORK_ALLOW=10.0.0.0/8"}, base: Defaults()},
+		{name: "by what dev allows", url: "http://localhost:3000/hooks", base: dev},
+		{name: "by its range, which is public", url: "https://93.184.216.34/hooks", base: Defaults()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			text := fmt.Sprintf(endpoint, tt.url) + tt.network
+			c, _, err := load(Input{Path: "sluice.yaml", Base: tt.base, Environ: tt.environ, Resources: true}, []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Resources.Endpoints; len(got) != 1 || got[0].URL != tt.url {
+				t.Errorf("endpoints %+v, want one at %s", got, tt.url)
+			}
+		})
 	}
 }
 

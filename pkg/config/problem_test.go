@@ -77,7 +77,7 @@ sluice.yaml:1:19: network.allow[0]: "ключ": not a CIDR, want one such as 10.
 sluice.yaml:1:27: network.allow[1]: "10.0.0.1": an address, not a range, write 10.0.0.1/32
    1 | 10.0.0.1
      | ^`},
-		{"several at once, in the order of the file", "egress:\n  max_hold: 1h\n  commit: delivered\nbroker:\n  url: kafka://h:9092\nstore:\n  url: \"postgres://me:hunter2@h/db\"\n", `
+		{"several at once, in the order of the file", "egress:\n  max_hold: 1h\n  commit: delivered\nbroker:\n  url: kafka://h:9092\nstore:\n  url: \"mysql://me:hunter2@h/db\"\n", `
 sluice.yaml:2:13: egress.max_hold: 1h0m0s is out of range, want 100ms to 1m0s
    2 | max_hold: 1h
      |           ^
@@ -87,7 +87,7 @@ sluice.yaml:3:11: egress.commit: delivered: not supported by this version, write
 sluice.yaml:5:3: broker.url: kafka: is not supported by this version, want sqlite:
    5 | url:
      | ^
-sluice.yaml:7:3: store.url: postgres: is not supported by this version, want sqlite:
+sluice.yaml:7:3: store.url: not a known scheme, want sqlite: or postgres://…
    7 | url:
      | ^`},
 		{"a path behind sqlite:", "broker: {url: \"sqlite:/tmp/x\"}\n", `
@@ -116,6 +116,22 @@ sluice.yaml:3:12: sources[1].name: a: sources[0] has that name already
 sluice.yaml:1:19: control.listen: :8080: ingress.listen listens there already, choose another port
    1 | listen: :8080
      |         ^`},
+		{"an endpoint at a denied address", "endpoints:\n  - {name: e, url: \"https://10.1.2.3/hooks?hunter2\", secrets: [" + signingSecret + "]}\n", `
+sluice.yaml:2:15: endpoints[0].url: not allowed: 10.1.2.3 lies in 10.0.0.0/8 (see network.allow)
+   2 | url:
+     | ^`},
+		{"an endpoint outside what is allowed, said further down", "endpoints:\n  - {name: e, url: \"https://10.2.0.1\", secrets: [" + signingSecret + "]}\nnetwork: {allow: [10.1.0.0/16]}\n", `
+sluice.yaml:2:15: endpoints[0].url: not allowed: 10.2.0.1 lies in 10.0.0.0/8 (see network.allow)
+   2 | url:
+     | ^`},
+		{"an endpoint at a port no web server has", "endpoints:\n  - {name: e, url: \"https://example.com:25\", secrets: [" + signingSecret + "]}\n", `
+sluice.yaml:2:15: endpoints[0].url: not allowed: port 25 is not one of a web server
+   2 | url:
+     | ^`},
+		{"a range that is none, which says nothing about endpoints", "network: {allow: [10.1.2.3]}\nendpoints:\n  - {name: e, url: \"https://10.1.2.3\", secrets: [" + signingSecret + "]}\n", `
+sluice.yaml:1:19: network.allow[0]: "10.1.2.3": an address, not a range, write 10.1.2.3/32
+   1 | 10.1.2.3
+     | ^`},
 		{"a reference to nothing", "encryption_key:\n  - env:NOT_SET\n  - file:not-there\n", `
 sluice.yaml:2:5: encryption_key[0]: variable NOT_SET of the environment is not set
 sluice.yaml:3:5: encryption_key[1]: open not-there: no such file or directory`},
@@ -187,7 +203,8 @@ func TestNoProblemContainsASecret(t *testing.T) {
 		"encryption_key: {a: %s}",
 		"broker: {url: \"kafka://me:%s@h\"}",
 		"broker: {url: \"%s\"}",
-		"store: {url: \"postgres://me:%s@h\"}",
+		"store: {url: \"postgres:me:%s@h\"}",
+		"store: {url: \"mysql://me:%s@h\"}",
 		"store: {url: \"sqlite:%s\"}",
 		"telemetry: {otlp_endpoint: \"ftp://%s@h\"}",
 		"sources: [{name: a, secrets: [%s], secret: %s}]",

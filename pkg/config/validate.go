@@ -3,9 +3,11 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/pkg/control"
+	"github.com/sluicehq/sluice/pkg/dialguard"
 	"github.com/sluicehq/sluice/pkg/listener"
 	"github.com/sluicehq/sluice/store"
 )
@@ -15,8 +17,8 @@ func (c *Config) validate(p *problems) {
 	if strings.TrimSpace(c.DataDir) == "" {
 		p.add("data_dir", "missing, name a directory")
 	}
-	p.checkURL("broker.url", c.Broker.URL, "kafka", "sqs", "pubsub")
-	p.checkURL("store.url", c.Store.URL, "postgres", "postgresql")
+	p.checkURL("broker.url", c.Broker.URL, nil, []string{"kafka", "sqs", "pubsub"})
+	p.checkURL("store.url", c.Store.URL, []string{"postgres", "postgresql"}, nil)
 	p.checkTopic("broker.topic", c.Broker.Topic)
 	p.checkTopic("broker.group", c.Broker.Group)
 	if c.Egress.Commit == "delivered" {
@@ -45,23 +47,28 @@ func (p *problems) addAll(list []control.Problem) {
 	}
 }
 
-// checkURL takes sqlite: only. Of a refused URL nothing but a known scheme is quoted: it may hold a password.
-func (p *problems) checkURL(path, url string, later ...string) {
+// checkURL takes sqlite: and URLs of the schemes there are now; those of later versions it knows by name. What else a URL
+// says its adapter reads. Of a refused one nothing but a known scheme is quoted: it may hold a password.
+func (p *problems) checkURL(path, url string, now, later []string) {
 	if url == SQLite {
 		return
 	}
-	scheme, rest, _ := strings.Cut(url, ":")
-	if scheme == "sqlite" && rest != "" {
-		p.add(path, "want %s alone: the file is in data_dir", SQLite)
-		return
-	}
-	for _, known := range later {
-		if scheme == known {
-			p.add(path, "%s: is not supported by this version, want %s", scheme, SQLite)
+	want := SQLite
+	for _, scheme := range now {
+		if strings.HasPrefix(url, scheme+"://") {
 			return
 		}
+		want = fmt.Sprintf("%s or %s://…", SQLite, now[0])
 	}
-	p.add(path, "not a known scheme, want %s", SQLite)
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "sqlite" && rest != "":
+		p.add(path, "want %s alone: the file is in data_dir", SQLite)
+	case slices.Contains(later, scheme):
+		p.add(path, "%s: is not supported by this version, want %s", scheme, want)
+	default:
+		p.add(path, "not a known scheme, want %s", want)
+	}
 }
 
 // checkTopic takes what every broker takes as the name of a topic or group.
@@ -102,6 +109,9 @@ func (p *problems) checkListeners(c *Config) {
 // validateResources notes everything that is wrong with sources and endpoints, and makes Resources of them.
 func (c *Config) validateResources(p *problems) {
 	rules := control.Rules{AllowHTTP: c.Network.AllowHTTP, FromFile: true}
+	if guard, err := dialguard.New(c.ForDialGuard()); err == nil { // else network is wrong, and noted: URLs are looked at without it
+		rules.CheckURL = guard.CheckURL
+	}
 	names := map[string]string{}
 	for i, spec := range c.Sources {
 		path := fmt.Sprintf("sources[%d]", i)

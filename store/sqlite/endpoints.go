@@ -2,89 +2,23 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 const endpointColumns = `id, tenant, name, spec, sealed, state, state_reason, state_since, managed_by, created_at, updated_at`
-
-// endpointSpec is what of an endpoint is no secret, as column spec has it.
-type endpointSpec struct {
-	AuthKind      string               `json:"auth_kind,omitempty"`
-	AuthUsername  string               `json:"auth_username,omitempty"`
-	AuthHeader    string               `json:"auth_header,omitempty"`
-	Forward       store.Forward        `json:"forward,omitzero"`
-	Subscriptions []store.Subscription `json:"subscriptions,omitempty"`
-	RateLimit     store.RateLimit      `json:"rate_limit,omitzero"`
-	MaxInFlight   int                  `json:"max_in_flight,omitempty"`
-	MaxQueued     int64                `json:"max_queued,omitempty"`
-	Timeout       time.Duration        `json:"timeout,omitempty"` // nanoseconds, as those of Retry
-	Retry         store.RetryPolicy    `json:"retry,omitzero"`
-}
-
-// endpointSecrets is what is sealed: URLs and headers may carry secrets too.
-type endpointSecrets struct {
-	URL     string            `json:"url,omitempty"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Signing []signingSecret   `json:"signing,omitempty"`
-	Auth    []byte            `json:"auth,omitempty"`
-}
-
-type signingSecret struct {
-	Secret []byte `json:"secret"`          // not a string: JSON would have it be UTF-8
-	Until  int64  `json:"until,omitempty"` // Unix milliseconds
-}
 
 // readEndpoint reads endpointColumns and opens the secrets.
 func (s *Store) readEndpoint(st *stmt) (e store.Endpoint, err error) {
 	e.ID = store.EndpointID(st.readInt())
 	e.Tenant, e.Name = st.readText(), st.readText()
-	plain, sealed := st.readBlob(), st.readBlob()
+	spec, sealed := st.readBlob(), st.readBlob()
 	e.State, e.StateReason, e.StateSince = store.EndpointState(st.readText()), st.readText(), st.readTime()
 	e.ManagedBy, e.CreatedAt, e.UpdatedAt = store.ManagedBy(st.readText()), st.readTime(), st.readTime()
-	var spec endpointSpec
-	if err := json.Unmarshal(plain, &spec); err != nil {
-		return e, fmt.Errorf("spec of endpoint %d: %w", e.ID, err)
-	}
-	e.Auth = store.Auth{Kind: spec.AuthKind, Username: spec.AuthUsername, Header: spec.AuthHeader}
-	e.Forward, e.Subscriptions, e.RateLimit = spec.Forward, spec.Subscriptions, spec.RateLimit
-	e.MaxInFlight, e.MaxQueued, e.Timeout, e.Retry = spec.MaxInFlight, spec.MaxQueued, spec.Timeout, spec.Retry
-	var secrets endpointSecrets
-	if err := s.unseal(sealed, "endpoints", int64(e.ID), &secrets); err != nil {
-		return e, err
-	}
-	e.URL, e.Headers, e.Auth.Secret = secrets.URL, secrets.Headers, store.Secret(secrets.Auth)
-	for _, secret := range secrets.Signing {
-		until := time.Time{}
-		if secret.Until != 0 {
-			until = time.UnixMilli(secret.Until).UTC()
-		}
-		e.Secrets = append(e.Secrets, store.SigningSecret{Secret: store.Secret(secret.Secret), Until: until})
-	}
-	return e, nil
-}
-
-func specOf(e *store.Endpoint) endpointSpec {
-	return endpointSpec{
-		AuthKind: e.Auth.Kind, AuthUsername: e.Auth.Username, AuthHeader: e.Auth.Header, Forward: e.Forward,
-		Subscriptions: e.Subscriptions, RateLimit: e.RateLimit, MaxInFlight: e.MaxInFlight, MaxQueued: e.MaxQueued,
-		Timeout: e.Timeout, Retry: e.Retry,
-	}
-}
-
-func secretsOf(e *store.Endpoint) endpointSecrets {
-	secrets := endpointSecrets{URL: e.URL, Headers: e.Headers, Auth: []byte(e.Auth.Secret.Reveal())}
-	for _, secret := range e.Secrets {
-		until := int64(0)
-		if !secret.Until.IsZero() {
-			until = secret.Until.UnixMilli()
-		}
-		secrets.Signing = append(secrets.Signing, signingSecret{[]byte(secret.Secret.Reveal()), until})
-	}
-	return secrets
+	err = atrest.DecodeEndpoint(s.sealer, spec, sealed, &e)
+	return e, err
 }
 
 const (
@@ -206,17 +140,13 @@ func (s *Store) updateEndpoint(change *edit, e *store.Endpoint) error {
 		return err
 	}
 	e.UpdatedAt = change.now
-	spec, err := json.Marshal(specOf(e))
-	if err != nil {
-		return err
-	}
-	sealed, err := s.seal(secretsOf(e), "endpoints", int64(e.ID))
+	spec, sealed, err := atrest.EncodeEndpoint(s.sealer, e)
 	if err != nil {
 		return err
 	}
 	st := change.conn.prepare(updateEndpoint).string(string(spec))
-	if e.State == store.EndpointDeleted {
-		st.null() // a tombstone keeps no secrets
+	if sealed == nil {
+		st.null()
 	} else {
 		st.blob(sealed)
 	}

@@ -17,16 +17,21 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id store.EndpointID) error {
 		if e.ManagedBy == store.ManagedByFile {
 			return store.ErrManaged
 		}
-		e.State, e.StateReason, e.StateSince = store.EndpointDeleted, "", change.now
-		if err := s.updateEndpoint(change, &e); err != nil {
-			return err
-		}
-		return change.conn.prepare(deleteGate).int(int64(id)).run()
+		return s.buryEndpoint(change, &e)
 	})
 	if err != nil {
 		return fmt.Errorf("delete endpoint %s: %w", id, err)
 	}
 	return nil
+}
+
+// buryEndpoint makes an endpoint a tombstone.
+func (s *Store) buryEndpoint(change *edit, e *store.Endpoint) error {
+	e.State, e.StateReason, e.StateSince = store.EndpointDeleted, "", change.now
+	if err := s.updateEndpoint(change, e); err != nil {
+		return err
+	}
+	return change.conn.prepare(deleteGate).int(int64(e.ID)).run()
 }
 
 // SetEndpointState pauses, disables, resumes or enables an endpoint.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 const eventColumns = `id, tenant, source, type, key, given_id, origin, time, method, path, query, content_type, headers,
@@ -53,7 +54,7 @@ func (s *Store) putEvent(c *conn, row *store.EventRow) error {
 	}
 	st := c.prepare(insertEvent).blob(e.ID[:]).int(tenant).text(e.Source).text(e.Type).text(e.Key).text(e.GivenID).text(e.Origin)
 	st.time(at).text(e.Method).text(e.Path).text(e.Query).text(e.ContentType)
-	if headers := encodeHeaders(e.Headers); headers != nil {
+	if headers := atrest.EncodeHeaders(e.Headers); headers != nil {
 		st.blob(headers)
 	} else {
 		st.null()
@@ -83,7 +84,7 @@ func (s *Store) readEvent(c *conn, st *stmt) (store.RecordedEvent, error) {
 	e.Method, e.Path, e.Query, e.ContentType = st.readText(), st.readText(), st.readText(), st.readText()
 	headers := st.peek()
 	var err error
-	if e.Headers, err = decodeHeaders(headers); err != nil {
+	if e.Headers, err = atrest.DecodeHeaders(headers); err != nil {
 		return r, fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	e.TraceParent, e.TraceState = st.readText(), st.readText()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 
 func putQuarantined(c *conn, q *store.Quarantined) error {
 	st := c.prepare(insertQuarantined).string(q.Topic).string(q.Stream).string(q.Position).text(q.Reason).int(q.At.UnixMilli())
-	for _, b := range [][]byte{q.Key, encodeHeaders(q.Headers), q.Body} {
+	for _, b := range [][]byte{q.Key, atrest.EncodeHeaders(q.Headers), q.Body} {
 		if b == nil {
 			st.null()
 		} else {
@@ -51,7 +52,7 @@ func (s *Store) ListQuarantine(ctx context.Context, before int64, limit int) (ro
 			q := store.NumberedQuarantined{Number: st.readInt()}
 			q.Topic, q.Stream, q.Position, q.Reason, q.At = st.readText(), st.readText(), st.readText(), st.readText(), st.readTime()
 			q.Key = st.readBlob()
-			headers, err := decodeHeaders(st.peek())
+			headers, err := atrest.DecodeHeaders(st.peek())
 			if err != nil {
 				st.err = err
 				break

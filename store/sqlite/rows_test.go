@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"bytes"
-	"maps"
 	"testing"
 	"time"
 
@@ -10,20 +9,6 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 )
-
-func FuzzDecodeHeaders(f *testing.F) {
-	f.Add(encodeHeaders(map[string]string{"a": "1", "x-odd": "\xff\x00"}))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		headers, err := decodeHeaders(b)
-		if err != nil {
-			return
-		}
-		if again, err := decodeHeaders(encodeHeaders(headers)); err != nil || !maps.Equal(again, headers) {
-			t.Fatalf("decodeHeaders(%x) = %v, which comes back as %v, %v", b, headers, again, err)
-		}
-	})
-}
 
 func TestBodyNumbersSortByTimeAndStayInRange(t *testing.T) {
 	t.Parallel()

@@ -2,11 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 const sourceColumns = `id, tenant, name, provider, params, sealed, dedupe, managed_by, created_at, updated_at, deleted_at`
@@ -21,42 +20,8 @@ func (s *Store) readSource(st *stmt) (src store.Source, deleted bool, err error)
 	if deleted = !st.readTime().IsZero(); deleted {
 		return src, true, nil
 	}
-	if params != nil {
-		if err := json.Unmarshal(params, &src.Params); err != nil {
-			return src, false, fmt.Errorf("params of source %d: %w", src.ID, err)
-		}
-	}
-	var secrets [][]byte // not strings: JSON would have them be UTF-8
-	if err := s.unseal(sealed, "sources", int64(src.ID), &secrets); err != nil {
-		return src, false, err
-	}
-	for _, text := range secrets {
-		src.Secrets = append(src.Secrets, store.Secret(text))
-	}
-	return src, false, nil
-}
-
-// seal seals v as JSON for a row of a table; unseal reads it, and nothing into v for NULL.
-func (s *Store) seal(v any, table string, row int64) ([]byte, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return s.sealer.Seal(plain, table, "sealed", strconv.FormatInt(row, 10)), nil
-}
-
-func (s *Store) unseal(blob []byte, table string, row int64, v any) error {
-	if blob == nil {
-		return nil
-	}
-	plain, err := s.sealer.Open(blob, table, "sealed", strconv.FormatInt(row, 10))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(plain, v); err != nil {
-		return fmt.Errorf("%s, row %d: what was sealed is not JSON", table, row) // the cause would quote it
-	}
-	return nil
+	err = atrest.DecodeSource(s.sealer, params, sealed, &src)
+	return src, false, err
 }
 
 const (
@@ -175,23 +140,11 @@ func (s *Store) updateSource(e *edit, src *store.Source) error {
 		return err
 	}
 	src.UpdatedAt = e.now
-	secrets := make([][]byte, len(src.Secrets))
-	for i, secret := range src.Secrets {
-		secrets[i] = []byte(secret.Reveal())
-	}
-	sealed, err := s.seal(secrets, "sources", int64(src.ID))
+	params, sealed, err := atrest.EncodeSource(s.sealer, src)
 	if err != nil {
 		return err
 	}
-	params := ""
-	if len(src.Params) > 0 {
-		text, err := json.Marshal(src.Params)
-		if err != nil {
-			return err
-		}
-		params = string(text)
-	}
-	st := e.conn.prepare(updateSource).string(src.Provider).text(params).blob(sealed).bool(src.Dedupe).string(string(src.ManagedBy))
+	st := e.conn.prepare(updateSource).string(src.Provider).text(string(params)).blob(sealed).bool(src.Dedupe).string(string(src.ManagedBy))
 	return st.time(src.CreatedAt).time(src.UpdatedAt).int(version).int(int64(src.ID)).run()
 }
 
@@ -205,14 +158,18 @@ func (s *Store) DeleteSource(ctx context.Context, id store.SourceID) error {
 		if src.ManagedBy == store.ManagedByFile {
 			return store.ErrManaged
 		}
-		version, err := e.next()
-		if err != nil {
-			return err
-		}
-		return e.conn.prepare(burySource).time(e.now).int(version).int(int64(id)).run()
+		return e.burySource(id)
 	})
 	if err != nil {
 		return fmt.Errorf("delete source %s: %w", id, err)
 	}
 	return nil
+}
+
+func (e *edit) burySource(id store.SourceID) error {
+	version, err := e.next()
+	if err != nil {
+		return err
+	}
+	return e.conn.prepare(burySource).time(e.now).int(version).int(int64(id)).run()
 }

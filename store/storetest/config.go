@@ -2,7 +2,11 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/store"
@@ -43,6 +47,20 @@ func (b *bench) about(t time.Time) {
 	if t.Sub(b.now).Abs() > time.Minute || t.Location() != time.UTC || t != t.Truncate(time.Millisecond) {
 		b.Fatalf("time %v, want about %v, UTC, whole milliseconds", t, b.now)
 	}
+}
+
+// churn creates sources and deletes two of three again.
+func (b *bench) churn(name string, rounds int) error {
+	for i := range rounds {
+		src, err := b.Store.CreateSource(b.Context(), newSource(fmt.Sprint(name, i)))
+		if err == nil && i%3 != 0 {
+			err = b.Store.DeleteSource(b.Context(), src.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var configPromises = []promise{
@@ -97,6 +115,21 @@ var configPromises = []promise{
 		equal(b, "second page", ok(b.Store.ListSources(b.Context(), "", all[1].ID, 9))(b), all[2:])
 		equal(b, "acme", ok(b.Store.ListSources(b.Context(), "acme", 0, 9))(b), []store.Source{all[1], all[3]})
 		equal(b, "nobody", ok(b.Store.ListSources(b.Context(), "nobody", 0, 9))(b), nil)
+	}},
+	{"a number that nothing has is not found", func(b *bench) {
+		const none = 1<<32 - 1 // the API takes it
+		_, err := b.Store.GetSource(b.Context(), none)
+		b.want(err, store.ErrNotFound)
+		_, err = b.Store.GetEndpoint(b.Context(), none)
+		b.want(err, store.ErrNotFound)
+		_, err = b.Store.SetEndpointState(b.Context(), none, store.EndpointPaused, "")
+		b.want(err, store.ErrNotFound)
+		b.want(b.Store.DeleteSource(b.Context(), none), store.ErrNotFound)
+		b.want(b.Store.DeleteEndpoint(b.Context(), none), store.ErrNotFound)
+		b.want(b.Store.DeleteKey(b.Context(), none), store.ErrNotFound)
+		b.source("a")
+		equal(b, "sources", ok(b.Store.ListSources(b.Context(), "", none, 9))(b), nil)
+		equal(b, "endpoints", ok(b.Store.ListEndpoints(b.Context(), "", none, 9))(b), nil)
 	}},
 	{"version 0 gives everything in force without tombstones", func(b *bench) {
 		gone, stays := b.source("gone"), b.source("stays")
@@ -163,5 +196,42 @@ var configPromises = []promise{
 				b.Errorf("%s is readable", canary)
 			}
 		}
+	}},
+	{"who follows versions misses nothing, however many write", func(b *bench) {
+		const writers, rounds = 4, 15
+		errs := make(chan error, writers)
+		var wait sync.WaitGroup
+		for w := range writers {
+			wait.Go(func() { errs <- b.churn(fmt.Sprint("w", w), rounds) })
+		}
+		written := make(chan struct{})
+		go func() { wait.Wait(); close(written) }()
+		known, seen := map[store.SourceID]store.Source{}, int64(0)
+		for last := false; ; {
+			ch := b.changes(seen)
+			if ch.Version < seen {
+				b.Fatalf("version %d after %d", ch.Version, seen)
+			}
+			seen = ch.Version
+			for _, src := range ch.Sources {
+				known[src.ID] = src
+			}
+			for _, id := range ch.DeletedSources {
+				delete(known, id)
+			}
+			if last {
+				break
+			}
+			select {
+			case <-written:
+				last = true
+			default:
+			}
+		}
+		for range writers {
+			b.must(<-errs)
+		}
+		equal(b, "known", slices.SortedFunc(maps.Values(known), func(a, b store.Source) int { return cmp.Compare(a.ID, b.ID) }), b.changes(0).Sources)
+		equal(b, "version", seen, 1+int64(writers*rounds*2-writers*rounds/3)) // fails if a version was made twice
 	}},
 }

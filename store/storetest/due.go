@@ -16,7 +16,7 @@ func (b *bench) backlog(rows int, endpoints ...store.EndpointID) (ids []store.De
 		for i := range rows {
 			e := b.event(b.now)
 			row := b.row(to(e, id))
-			row.NextAt = b.now.Add(time.Duration(i-rows) * time.Second)
+			row.NextAt = b.soon.Add(time.Duration(i-rows) * time.Millisecond)
 			batch.Queue = append(batch.Queue, row)
 			ids = append(ids, row.ID)
 		}
@@ -31,25 +31,25 @@ func (b *bench) dueIDs(q store.DueQuery) []store.DeliveryID {
 		q.Shards = everyShard()
 	}
 	if q.Now.IsZero() {
-		q.Now = b.now
+		q.Now = b.soon
 	}
 	return deliveryIDs(ok(b.Store.Due(b.Context(), q))(b))
 }
 
 var duePromises = []promise{
 	{"none due is none", func(b *bench) {
-		equal(b, "Due", b.due(b.now), nil)
+		equal(b, "Due", b.due(b.soon), nil)
 		b.backlog(1, 1)
 		equal(b, "an hour before", b.due(b.now.Add(-time.Hour)), nil)
-		equal(b, "without shards", ok(b.Store.Due(b.Context(), store.DueQuery{Now: b.now, Room: 1, Limit: 1}))(b), nil)
+		equal(b, "without shards", ok(b.Store.Due(b.Context(), store.DueQuery{Now: b.soon, Room: 1, Limit: 1}))(b), nil)
 	}},
 	{"rows come with every field", func(b *bench) {
 		row := store.Queued{
 			ID: store.DeliveryID{Event: b.event(b.now).ID, Endpoint: 9, Replay: 4}, Size: 77, Attempt: 3, FirstAttempt: b.now.Add(-time.Hour),
-			NextAt: b.now, Reason: store.ReasonRetry, LastStatus: 502, LastError: "bad gateway", LastDuration: 1234 * time.Microsecond, QueuedAt: b.now.Add(-2 * time.Hour),
+			NextAt: b.soon, Reason: store.ReasonRetry, LastStatus: 502, LastError: "bad gateway", LastDuration: 1234 * time.Microsecond, QueuedAt: b.now.Add(-2 * time.Hour),
 		}
 		b.record(&store.Batch{Queue: []store.Queued{row}})
-		equal(b, "Due", b.due(b.now), []store.Queued{row})
+		equal(b, "Due", b.due(b.soon), []store.Queued{row})
 	}},
 	{"rows are due from NextAt on", func(b *bench) {
 		row := b.row(to(b.event(b.now), 1))
@@ -65,7 +65,7 @@ var duePromises = []promise{
 		same = append(same, store.DeliveryID{Event: same[1].Event, Endpoint: 3, Replay: 2})
 		b.queue(same[2], same[1], same[0])
 		want := slices.Concat(ids[3:6], ids[0:3], same, ids[6:9])
-		equal(b, "Due", deliveryIDs(b.due(b.now)), want)
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), want)
 	}},
 	{"an endpoint gives as many rows as it has room for", func(b *bench) {
 		ids := b.backlog(5, 1, 2, 3)
@@ -86,7 +86,7 @@ var duePromises = []promise{
 		late.NextAt = b.now.Add(time.Hour)
 		b.record(&store.Batch{Queue: []store.Queued{late}})
 		ids := b.backlog(1, 2)
-		equal(b, "Due", deliveryIDs(b.due(b.now)), ids)
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), ids)
 	}},
 	{"only endpoints of the given shards", func(b *bench) {
 		endpoints := []store.EndpointID{1, 2, 3, 4, 5, 6, 7, 8}
@@ -106,7 +106,7 @@ var duePromises = []promise{
 	{"nothing is marked as taken", func(b *bench) {
 		ids := b.backlog(2, 1)
 		for range 3 {
-			equal(b, "Due", deliveryIDs(b.due(b.now)), ids)
+			equal(b, "Due", deliveryIDs(b.due(b.soon)), ids)
 		}
 	}},
 	{"events are loaded with their bodies, unknown ones left out", func(b *bench) {
@@ -127,5 +127,36 @@ var duePromises = []promise{
 		equal(b, "Depths", got, map[store.EndpointID]store.Depth{1: {Rows: 3, Oldest: b.now}, 2: {Rows: 4, Oldest: old.Time}})
 		one := ok(b.Store.Depths(b.Context(), []store.Shard{store.EndpointID(1).Shard()}))(b)
 		equal(b, "of one shard", one, map[store.EndpointID]store.Depth{1: {Rows: 3, Oldest: b.now}})
+	}},
+	{"held rows are those that an attempt may run for, of the endpoints that are asked for", func(b *bench) {
+		held := func(id store.EndpointID, until time.Time) store.DeliveryID {
+			row := b.row(to(b.event(b.now), id))
+			row.NextAt, row.HeldUntil, row.Reason, row.Attempt = until, until, store.ReasonHold, 1
+			b.record(&store.Batch{Holds: []store.Queued{row}})
+			return row.ID
+		}
+		later := b.soon.Add(time.Minute)
+		first, second, other, short := held(1, later), held(1, later), held(2, later), held(1, b.soon.Add(10*time.Second))
+		held(3, later)
+		b.backlog(2, 1, 2)
+		wait := b.row(to(b.event(b.now), 1))
+		wait.NextAt = later
+		b.record(&store.Batch{Queue: []store.Queued{wait}})
+		wantHeld := func(what string, now time.Time, endpoints []store.EndpointID, want ...store.DeliveryID) {
+			b.Helper()
+			got := ok(b.Store.Held(b.Context(), endpoints, now))(b)
+			slices.SortFunc(got, compareDeliveries)
+			slices.SortFunc(want, compareDeliveries)
+			equal(b, what, got, want)
+		}
+		wantHeld("Held", b.soon, []store.EndpointID{1, 2, 9}, first, second, other, short)
+		wantHeld("later", b.soon.Add(10*time.Second), []store.EndpointID{1}, first, second)
+		wantHeld("when the time has come", later, []store.EndpointID{1, 2})
+		wantHeld("of none", b.soon, nil)
+		b.record(&store.Batch{
+			Retries:  []store.Retry{{ID: first, Attempt: 1, NextAt: later.Add(time.Minute), Reason: store.ReasonRetry}},
+			Outcomes: []store.Outcome{{ID: second, State: store.DeliveryDelivered, Attempts: 1, FinishedAt: b.now}},
+		})
+		wantHeld("after two of the attempts ended", b.soon, []store.EndpointID{1}, short)
 	}},
 }

@@ -39,14 +39,14 @@ var finishPromises = []promise{
 			ID: row.ID, State: store.DeliveryCanceled, Reason: store.ReasonDeleted, Attempts: 2, FirstAttempt: row.FirstAttempt,
 			FinishedAt: b.now.Add(time.Minute), LastStatus: 503, LastError: "busy", LastDuration: time.Second,
 		})
-		equal(b, "Due", b.due(b.now), nil)
+		equal(b, "Due", b.due(b.soon), nil)
 	}},
 	{"rows of the endpoint, at most limit at once", func(b *bench) {
 		ids := b.backlog(5, 1, 2)
 		b.wantFinished(store.FinishQuery{Endpoint: 1, Limit: 3}, 3)
 		b.wantFinished(store.FinishQuery{Endpoint: 1, Limit: 3}, 2)
 		b.wantFinished(store.FinishQuery{Endpoint: 1, Limit: 3}, 0)
-		equal(b, "Due", deliveryIDs(b.due(b.now)), ids[5:])
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), ids[5:])
 	}},
 	{"rows whose first attempt is old, never those without one", func(b *bench) {
 		e := b.recorded(b.now)[0]
@@ -58,7 +58,7 @@ var finishPromises = []promise{
 		}
 		b.record(&store.Batch{Queue: rows})
 		b.wantFinished(store.FinishQuery{Endpoint: 1, FirstAttemptBefore: b.now.Add(-30 * time.Minute)}, 1)
-		equal(b, "Due", deliveryIDs(b.due(b.now)), []store.DeliveryID{rows[0].ID, rows[2].ID, rows[3].ID})
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), []store.DeliveryID{rows[0].ID, rows[2].ID, rows[3].ID})
 		b.wantFinished(store.FinishQuery{FirstAttemptBefore: b.now.Add(-30 * time.Minute)}, 1)
 		b.wantFinished(store.FinishQuery{FirstAttemptBefore: rows[2].FirstAttempt}, 0)
 		b.wantFinished(store.FinishQuery{FirstAttemptBefore: rows[2].FirstAttempt.Add(time.Millisecond)}, 1)
@@ -69,7 +69,7 @@ var finishPromises = []promise{
 		b.wantFinished(store.FinishQuery{Endpoint: 1, EventBefore: old.Time}, 0)
 		b.wantFinished(store.FinishQuery{Endpoint: 1, EventBefore: young.Time}, 1)
 		b.wantFinished(store.FinishQuery{EventBefore: young.Time}, 1)
-		equal(b, "Due", deliveryIDs(b.due(b.now)), []store.DeliveryID{to(young, 1)})
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), []store.DeliveryID{to(young, 1)})
 	}},
 	{"rows that match all that is asked", func(b *bench) {
 		old, young := b.event(b.now.Add(-time.Hour)), b.event(b.now)
@@ -96,6 +96,6 @@ var finishPromises = []promise{
 		b.backlog(1, 1)
 		_, err := b.Store.Finish(b.Context(), store.FinishQuery{Endpoint: 1, Now: b.now, State: store.DeliveryQueued, Limit: 1})
 		b.want(err, store.ErrData)
-		equal(b, "rows left", len(b.due(b.now)), 1)
+		equal(b, "rows left", len(b.due(b.soon)), 1)
 	}},
 }

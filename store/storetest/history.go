@@ -227,9 +227,9 @@ var retryPromises = []promise{
 		row := b.row(to(b.recorded(b.now)[0], b.endpoint("a").ID))
 		row.NextAt, row.Attempt = b.now.Add(12*time.Hour), 4
 		b.record(&store.Batch{Queue: []store.Queued{row}})
-		equal(b, "RetryDelivery", ok(b.Store.RetryDelivery(b.Context(), row.ID, b.now))(b), row.ID)
-		row.NextAt, row.Reason = b.now, store.ReasonManual
-		equal(b, "Due", b.due(b.now), []store.Queued{row})
+		equal(b, "RetryDelivery", ok(b.Store.RetryDelivery(b.Context(), row.ID, b.soon))(b), row.ID)
+		row.NextAt, row.Reason = b.soon, store.ReasonManual
+		equal(b, "Due", b.due(b.soon), []store.Queued{row})
 	}},
 	{"not before an attempt that may still run has ended", func(b *bench) {
 		row := b.row(to(b.recorded(b.now)[0], b.endpoint("a").ID))
@@ -249,7 +249,7 @@ var retryPromises = []promise{
 			b.Fatalf("retries of %v are %v and %v", id, first, second)
 		}
 		b.wantState(id, store.DeliveryDead)
-		rows := b.due(b.now)
+		rows := b.due(b.soon)
 		equal(b, "Due", deliveryIDs(rows), []store.DeliveryID{first, second})
 		if rows[0].Size != len(e.Body) || rows[0].Attempt != 0 || !rows[0].FirstAttempt.IsZero() || rows[0].Reason != store.ReasonManual {
 			b.Fatalf("row = %+v", rows[0])
@@ -275,9 +275,9 @@ var retryPromises = []promise{
 		}
 	}},
 	{"nothing goes without its body", func(b *bench) {
-		id := to(b.recorded(b.now.Add(-time.Hour))[0], b.endpoint("a").ID)
+		id := to(b.recorded(b.ago(time.Hour))[0], b.endpoint("a").ID)
 		b.record(&store.Batch{Outcomes: []store.Outcome{b.outcome(id, store.DeliveryDead)}})
-		b.expire(b.now, b.now.Add(-24*time.Hour))
+		b.expire(b.now, b.ago(24*time.Hour))
 		_, err := b.Store.RetryDelivery(b.Context(), id, b.now)
 		b.want(err, store.ErrGone)
 	}},

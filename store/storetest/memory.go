@@ -18,9 +18,11 @@ import (
 var ErrDown = errors.New("store is down")
 
 // Memory is what a dispatcher needs of a store, in memory: it waits on nothing but timers, so it runs in a synctest
-// bubble, and it misbehaves on command. It keeps the promises of package store, which Run proves on the real ones.
+// bubble, and it misbehaves on command. It keeps the promises of package store that dispatchers rely on: Run proves them
+// on it as on the real ones.
 type Memory struct {
 	mu         sync.Mutex
+	skew       time.Duration
 	latency    time.Duration
 	down       bool
 	refuse     func(*store.Batch) bool
@@ -59,6 +61,15 @@ func NewMemory() *Memory {
 	}
 }
 
+// Advance moves the store's clock.
+func (m *Memory) Advance(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.skew += d
+}
+
+func (m *Memory) nowLocked() time.Time { return time.Now().Add(m.skew) }
+
 // SetDown has every call fail, or work again.
 func (m *Memory) SetDown(down bool) {
 	m.mu.Lock()
@@ -86,7 +97,7 @@ func (m *Memory) PutEndpoint(e store.Endpoint) {
 	defer m.mu.Unlock()
 	m.endpoints[e.ID] = e
 	if _, ok := m.gates[e.ID]; !ok {
-		m.gates[e.ID] = store.Gate{Endpoint: e.ID, State: store.GateOpen, Version: 1, ChangedAt: time.Now()}
+		m.gates[e.ID] = store.Gate{Endpoint: e.ID, State: store.GateOpen, Version: 1, ChangedAt: m.nowLocked()}
 	}
 }
 
@@ -121,7 +132,7 @@ func (m *Memory) Seen(ctx context.Context, queries []store.SeenQuery) ([]store.S
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.nowLocked()
 	out := make([]store.Seen, len(queries))
 	for i, q := range queries {
 		if q.Claim != [16]byte{} {
@@ -154,7 +165,7 @@ func (m *Memory) Record(ctx context.Context, b *store.Batch) error {
 		return err
 	}
 	defer m.mu.Unlock()
-	if m.refuse != nil && m.refuse(b) {
+	if m.refuse != nil && m.refuse(b) || slices.ContainsFunc(b.Outcomes, func(o store.Outcome) bool { return !isEnd(o.State) }) {
 		return store.ErrData
 	}
 	m.records++
@@ -167,7 +178,7 @@ func (m *Memory) Record(ctx context.Context, b *store.Batch) error {
 		_, queued := m.queue[q.ID]
 		_, finished := m.outcomes[q.ID]
 		if !queued && !finished {
-			m.queue[q.ID] = q
+			m.enqueueLocked(q)
 		}
 	}
 	for _, h := range b.Holds {
@@ -175,15 +186,15 @@ func (m *Memory) Record(ctx context.Context, b *store.Batch) error {
 		_, finished := m.outcomes[h.ID]
 		switch {
 		case queued && row.Attempt <= h.Attempt:
-			row.Attempt, row.NextAt, row.HeldUntil, row.FirstAttempt = h.Attempt, h.NextAt, h.HeldUntil, h.FirstAttempt
+			row.Attempt, row.NextAt, row.HeldUntil, row.FirstAttempt = h.Attempt, h.NextAt, h.HeldUntil, first(row.FirstAttempt, h.FirstAttempt)
 			m.queue[h.ID] = row
 		case !queued && !finished:
-			m.queue[h.ID] = h
+			m.enqueueLocked(h)
 		}
 	}
 	for _, r := range b.Retries {
 		if row, ok := m.queue[r.ID]; ok && row.Attempt <= r.Attempt {
-			row.Attempt, row.FirstAttempt, row.NextAt, row.HeldUntil, row.Reason = r.Attempt, r.FirstAttempt, r.NextAt, time.Time{}, r.Reason
+			row.Attempt, row.FirstAttempt, row.NextAt, row.HeldUntil, row.Reason = r.Attempt, first(row.FirstAttempt, r.FirstAttempt), r.NextAt, time.Time{}, r.Reason
 			row.LastStatus, row.LastError, row.LastDuration = r.LastStatus, r.LastError, r.LastDuration
 			m.queue[r.ID] = row
 		}
@@ -195,16 +206,41 @@ func (m *Memory) Record(ctx context.Context, b *store.Batch) error {
 		}
 	}
 	for _, a := range b.Attempts {
-		m.attempts[a.ID] = append(m.attempts[a.ID], a)
+		if !slices.ContainsFunc(m.attempts[a.ID], func(b store.Attempt) bool { return b.Number == a.Number }) {
+			m.attempts[a.ID] = append(m.attempts[a.ID], a)
+		}
 	}
 	for holder, n := range b.Duplicates {
 		m.duplicates[holder] += n
 	}
 	for _, q := range b.Quarantine {
-		m.quarantine = append(m.quarantine, q)
+		if !slices.ContainsFunc(m.quarantine, func(b store.Quarantined) bool {
+			return b.Topic == q.Topic && b.Stream == q.Stream && b.Position == q.Position
+		}) {
+			m.quarantine = append(m.quarantine, q)
+		}
 		maps.DeleteFunc(m.claims, func(_ [16]byte, c claim) bool { return !q.Event.IsZero() && c.holder == q.Event })
 	}
 	return nil
+}
+
+func isEnd(s store.DeliveryState) bool {
+	return s == store.DeliveryDelivered || s == store.DeliveryDead || s == store.DeliveryCanceled
+}
+
+// first returns when the first attempt began: what the row has, if it has something.
+func first(row, now time.Time) time.Time {
+	if row.IsZero() {
+		return now
+	}
+	return row
+}
+
+func (m *Memory) enqueueLocked(q store.Queued) {
+	if q.QueuedAt.IsZero() {
+		q.QueuedAt = m.nowLocked()
+	}
+	m.queue[q.ID] = q
 }
 
 // Due returns due rows, as they were before the answer's way back.
@@ -268,6 +304,21 @@ func (m *Memory) LoadEvents(ctx context.Context, ids []event.ID) (map[event.ID]*
 	return out, nil
 }
 
+// Held returns rows that are held.
+func (m *Memory) Held(ctx context.Context, endpoints []store.EndpointID, now time.Time) ([]store.DeliveryID, error) {
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	var out []store.DeliveryID
+	for id, row := range m.queue {
+		if row.HeldUntil.After(now) && slices.Contains(endpoints, id.Endpoint) {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
 // Depths counts the queue.
 func (m *Memory) Depths(ctx context.Context, shards []store.Shard) (map[store.EndpointID]store.Depth, error) {
 	if err := m.enter(ctx); err != nil {
@@ -294,6 +345,9 @@ func (m *Memory) Finish(ctx context.Context, q store.FinishQuery) (int, error) {
 		return 0, err
 	}
 	defer m.mu.Unlock()
+	if !isEnd(q.State) {
+		return 0, store.ErrData
+	}
 	n := 0
 	for id, row := range m.queue {
 		switch {

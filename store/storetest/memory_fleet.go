@@ -51,7 +51,7 @@ func (m *Memory) SetGate(ctx context.Context, g store.Gate) (store.Gate, error) 
 		return g, store.ErrConflict
 	}
 	g.Version++
-	g.ChangedAt = time.Now()
+	g.ChangedAt = m.nowLocked()
 	m.gates[g.Endpoint] = g
 	return g, nil
 }
@@ -62,7 +62,7 @@ func (m *Memory) RenewShards(ctx context.Context, node string) (store.Ownership,
 		return store.Ownership{}, err
 	}
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.nowLocked()
 	m.nodes[node] = now
 	live := 0
 	for _, seen := range m.nodes {
@@ -145,7 +145,7 @@ func (m *Memory) SetEndpointState(ctx context.Context, id store.EndpointID, stat
 	if e.State == state {
 		return e, nil
 	}
-	now := time.Now()
+	now := m.nowLocked()
 	e.State, e.StateReason, e.StateSince = state, reason, now
 	m.endpoints[id] = e
 	if state == store.EndpointActive {

@@ -14,13 +14,13 @@ var movePromises = append([]promise{
 		first.Attempt, first.LastStatus, first.LastError, first.LastDuration, first.FirstAttempt = 2, 500, "no", time.Second, b.now
 		b.record(&store.Batch{Queue: []store.Queued{first}})
 		b.queue(id)
-		equal(b, "Due", b.due(b.now), []store.Queued{first})
+		equal(b, "Due", b.due(b.soon), []store.Queued{first})
 	}},
 	{"QueuedAt is set by the store if it is zero", func(b *bench) {
 		row := b.row(to(b.recorded(b.now)[0], 1))
 		row.QueuedAt = time.Time{}
 		b.record(&store.Batch{Queue: []store.Queued{row}})
-		if at := b.due(b.now)[0].QueuedAt; at.Sub(b.now).Abs() > time.Minute {
+		if at := b.due(b.soon)[0].QueuedAt; at.Sub(b.now).Abs() > time.Minute {
 			b.Fatalf("QueuedAt = %v, want about %v", at, b.now)
 		}
 	}},
@@ -29,20 +29,20 @@ var movePromises = append([]promise{
 		b.record(&store.Batch{Outcomes: []store.Outcome{b.outcome(id, store.DeliveryDead)}})
 		b.record(&store.Batch{Queue: []store.Queued{b.row(id)}, Holds: []store.Queued{b.row(id)}})
 		b.wantState(id, store.DeliveryDead)
-		equal(b, "Due", b.due(b.now), nil)
+		equal(b, "Due", b.due(b.soon), nil)
 	}},
 	{"an outcome takes the row off the queue", func(b *bench) {
 		e := b.recorded(b.now)[0]
 		b.queue(to(e, 1), to(e, 2))
 		b.record(&store.Batch{Outcomes: []store.Outcome{b.outcome(to(e, 1), store.DeliveryDelivered)}})
-		equal(b, "Due", deliveryIDs(b.due(b.now)), []store.DeliveryID{to(e, 2)})
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), []store.DeliveryID{to(e, 2)})
 	}},
 	{"a late lower outcome takes the row off the queue too", func(b *bench) {
 		id := to(b.recorded(b.now)[0], 1)
 		b.queue(id)
 		b.record(&store.Batch{Outcomes: []store.Outcome{b.outcome(id, store.DeliveryDelivered), b.outcome(id, store.DeliveryDead)}})
 		b.wantState(id, store.DeliveryDelivered)
-		equal(b, "Due", b.due(b.now), nil)
+		equal(b, "Due", b.due(b.soon), nil)
 	}},
 	{"a hold of a delivery that is not queued queues it, due when it ends", func(b *bench) {
 		hold := b.hold(1)
@@ -52,7 +52,7 @@ var movePromises = append([]promise{
 	}},
 	{"a row is never due before HeldUntil, though NextAt has come", func(b *bench) {
 		hold := b.hold(1)
-		hold.NextAt = b.now
+		hold.NextAt = b.soon
 		b.record(&store.Batch{Holds: []store.Queued{hold}})
 		equal(b, "Due before", b.due(hold.HeldUntil.Add(-time.Millisecond)), nil)
 		equal(b, "Due then", deliveryIDs(b.due(hold.HeldUntil)), []store.DeliveryID{hold.ID})
@@ -72,7 +72,7 @@ var movePromises = append([]promise{
 		row.Attempt = 2
 		b.record(&store.Batch{Queue: []store.Queued{row}})
 		b.record(&store.Batch{Holds: []store.Queued{hold}})
-		equal(b, "Due", b.due(b.now), nil)
+		equal(b, "Due", b.due(b.soon), nil)
 	}},
 	{"a hold does nothing to a row that has seen a later attempt", func(b *bench) {
 		hold := b.hold(2)
@@ -80,7 +80,7 @@ var movePromises = append([]promise{
 		row.Attempt = 3
 		b.record(&store.Batch{Queue: []store.Queued{row}})
 		b.record(&store.Batch{Holds: []store.Queued{hold}})
-		equal(b, "Due", b.due(b.now), []store.Queued{row})
+		equal(b, "Due", b.due(b.soon), []store.Queued{row})
 	}},
 	{"a retry moves the row on and ends its hold", func(b *bench) {
 		hold := b.hold(1)
@@ -135,7 +135,7 @@ func (b *bench) hold(n int) store.Queued {
 
 func (b *bench) retry(id store.DeliveryID, attempt int) store.Retry {
 	return store.Retry{
-		ID: id, Attempt: attempt, FirstAttempt: b.now.Add(-time.Second), NextAt: b.now.Add(10 * time.Second), Reason: store.ReasonRetry,
+		ID: id, Attempt: attempt, FirstAttempt: b.now.Add(-time.Second), NextAt: b.now.Add(40 * time.Second), Reason: store.ReasonRetry,
 		LastStatus: 503, LastError: "busy", LastDuration: 2 * time.Second,
 	}
 }

@@ -169,7 +169,7 @@ var recordPromises = []promise{
 		next := to(b.event(b.now), 1)
 		b.record(&store.Batch{Queue: []store.Queued{b.row(next)}, Outcomes: []store.Outcome{b.outcome(next, store.DeliveryDelivered)}})
 		b.wantState(next, store.DeliveryDelivered)
-		equal(b, "Due", deliveryIDs(b.due(b.now)), nil)
+		equal(b, "Due", deliveryIDs(b.due(b.soon)), nil)
 	}},
 	{"failed attempts are listed first to last", func(b *bench) {
 		e := b.recorded(b.now)[0]

@@ -18,16 +18,16 @@ type Harness struct {
 	Advance func(d time.Duration)
 	// Reopen closes the store and opens what it stored, as the next process would.
 	Reopen func(t *testing.T) store.Store
+	// WholeDays: Expire drops what is of a day together, once the day has ended before.
+	WholeDays bool
 	// AtRest returns all bytes that are stored, whatever their form.
 	AtRest func(t *testing.T) []byte
 }
 
-// Run runs the suite. open gives each case an empty store and cleans up with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) Harness) {
-	groups := []struct {
-		name  string
-		cases []promise
-	}{
+// Run runs the suite, or those of its groups that only names. open gives each case an empty store and cleans up with
+// t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T) Harness, only ...string) {
+	groups := []group{
 		{"Seen", seenPromises},
 		{"Record", recordPromises},
 		{"Moves", movePromises},
@@ -45,7 +45,15 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Retention", retentionPromises},
 		{"Races", racePromises},
 	}
+	for _, name := range only {
+		if !slices.ContainsFunc(groups, func(g group) bool { return g.name == name }) {
+			t.Fatalf("there is no group %s", name)
+		}
+	}
 	for _, g := range groups {
+		if len(only) > 0 && !slices.Contains(only, g.name) {
+			continue
+		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			for _, p := range g.cases {
@@ -58,6 +66,12 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 }
 
+// group is what the suite promises about one subject.
+type group struct {
+	name  string
+	cases []promise
+}
+
 // promise is one sentence of the contract.
 type promise struct {
 	name  string
@@ -68,11 +82,13 @@ type promise struct {
 type bench struct {
 	*testing.T
 	Harness
-	now time.Time // about the store's, in whole milliseconds
+	now  time.Time // about the store's, in whole milliseconds
+	soon time.Time // a while ahead: a row that is due by then keeps its NextAt, which the store would raise to its own time
 }
 
 func newBench(t *testing.T, h Harness) *bench {
-	return &bench{T: t, Harness: h, now: time.Now().UTC().Truncate(time.Millisecond)}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return &bench{T: t, Harness: h, now: now, soon: now.Add(30 * time.Second)}
 }
 
 // must fails the test if err is not nil.
@@ -153,7 +169,7 @@ func to(e *event.Event, id store.EndpointID) store.DeliveryID {
 	return store.DeliveryID{Event: e.ID, Endpoint: id}
 }
 
-// queue records deliveries that are due from b.now on.
+// queue records deliveries that are due from b.soon on.
 func (b *bench) queue(ids ...store.DeliveryID) {
 	b.Helper()
 	batch := &store.Batch{}
@@ -164,7 +180,7 @@ func (b *bench) queue(ids ...store.DeliveryID) {
 }
 
 func (b *bench) row(id store.DeliveryID) store.Queued {
-	return store.Queued{ID: id, Size: 2, NextAt: b.now, Reason: store.ReasonGate, QueuedAt: b.now}
+	return store.Queued{ID: id, Size: 2, NextAt: b.soon, Reason: store.ReasonGate, QueuedAt: b.now}
 }
 
 // outcome is the end of a delivery at its first attempt.

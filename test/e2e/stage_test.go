@@ -19,8 +19,8 @@ const recorderBatch = 256
 const duplicatesPerKill = 2*inFlight + 2*recorderBatch
 
 // newStage starts a sluice with three receivers: one takes everything, one only orders and fails every tenth at first, one
-// only what is paid, slowly.
-func newStage(t *testing.T) *stage {
+// only what is paid, slowly. changes are made to its configuration.
+func newStage(t *testing.T, changes ...func(config)) *stage {
 	t.Helper()
 	dir := tempDir(t)
 	all := newReceiver(t, "all", answerOK)
@@ -48,6 +48,9 @@ func newStage(t *testing.T) *stage {
 	s.producer = &producer{
 		url: "http://" + s.config.listen("ingress") + "/in/github", preset: presets[0], size: 512,
 		types: []string{"order.paid", "order.sent", "invoice.paid.late"},
+	}
+	for _, change := range changes {
+		change(s.config)
 	}
 	s.process = serve(t, dir, s.config)
 	return s
