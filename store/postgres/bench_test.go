@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ func benchmarked(b *testing.B) (*Store, *pgtest.Server) {
 	if _, err := Migrate(b.Context(), url, zap.NewNop()); err != nil {
 		b.Fatal(err)
 	}
-	return open(b, url, store.GenerateKey()), server
+	return openWith(b, Config{URL: url, History: 30 * day}, store.GenerateKey()), server
 }
 
 // commonEvents are n events as a busy ingress makes them, each delivered at its first attempt.
@@ -108,29 +107,30 @@ func (c cpu) report(b *testing.B, now cpu, n int, what string) {
 }
 
 // BenchmarkRecord measures the recorder alone: batches of events with 1 KiB bodies, each with a delivery that its first
-// attempt finished, by as many dispatchers as there are CPUs. Making the batches is not counted.
+// attempt finished, by as many dispatchers as there are CPUs. Making the batches is not counted. Today's partitions have
+// as many rows before as SLUICE_BENCH_PARTITION says (none).
 func BenchmarkRecord(b *testing.B) {
 	const size = 1000
-	for _, claims := range []bool{false, true} {
-		b.Run(fmt.Sprintf("claims=%v", claims), func(b *testing.B) {
+	for _, with := range []string{"alone", "claims", "attempts"} {
+		b.Run(with, func(b *testing.B) {
 			s, server := benchmarked(b)
-			type work struct {
-				queries []store.SeenQuery
-				batch   *store.Batch
-			}
+			seedToday(b, s, sizeFromEnv(b, "SLUICE_BENCH_PARTITION", 0))
 			prepared := make([]work, b.N)
 			for i := range prepared {
 				prepared[i].queries, prepared[i].batch = commonEvents(size)
+				if with == "attempts" {
+					prepared[i].batch.Attempts = failures(prepared[i].batch.Outcomes)
+				}
 			}
 			runtime.GC()
-			before := cpuOf(b, server)
+			before, disk, wal := cpuOf(b, server), diskOf(b, s), walOf(b, s)
 			b.ResetTimer()
 			var next atomic.Int64
 			var wg sync.WaitGroup
 			for range runtime.NumCPU() {
 				wg.Go(func() {
 					for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
-						if claims {
+						if with == "claims" {
 							if _, err := s.Seen(b.Context(), prepared[i].queries); err != nil {
 								b.Error(err)
 							}
@@ -144,8 +144,59 @@ func BenchmarkRecord(b *testing.B) {
 			wg.Wait()
 			b.StopTimer()
 			before.report(b, cpuOf(b, server), b.N*size, "delivery")
+			b.ReportMetric(float64(walOf(b, s)-wal)/float64(b.N*size), "WAL-B/delivery")
+			b.ReportMetric(float64(diskOf(b, s)-disk)/float64(b.N*size), "B/delivery")
 		})
 	}
+}
+
+type work struct {
+	queries []store.SeenQuery
+	batch   *store.Batch
+}
+
+// failures are an attempt each that failed before.
+func failures(outcomes []store.Outcome) []store.Attempt {
+	out := make([]store.Attempt, len(outcomes))
+	for i := range outcomes {
+		out[i] = store.Attempt{
+			ID: outcomes[i].ID, Number: 1, Started: outcomes[i].FirstAttempt, Duration: time.Millisecond, Status: 503,
+			Error: "503 Service Unavailable", Excerpt: []byte("the server is busy, try again later"),
+		}
+	}
+	return out
+}
+
+func sizeFromEnv(b *testing.B, name string, otherwise int) int {
+	b.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+func walOf(b *testing.B, s *Store) int64 {
+	b.Helper()
+	return number(b, s, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+}
+
+// diskOf is what tables and their indexes take.
+func diskOf(b *testing.B, s *Store) int64 {
+	b.Helper()
+	return number(b, s, "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace")
+}
+
+func number(b *testing.B, s *Store, sql string, args ...any) (n int64) {
+	b.Helper()
+	if err := s.people.QueryRow(b.Context(), sql, args...).Scan(&n); err != nil {
+		b.Fatal(err)
+	}
+	return n
 }
 
 // BenchmarkQueueCycle measures what a delivery costs beyond its event when it is queued, read as due, and finished, in
@@ -192,172 +243,4 @@ func everyShard() []store.Shard {
 		shards[i] = store.Shard(i)
 	}
 	return shards
-}
-
-// BenchmarkDue measures one query for due rows in the worst company: a million due rows of endpoints whose gates are
-// closed, 300,000 of one that may take few, 200 endpoints whose rows come and go, and a transaction that keeps vacuum
-// from removing what went. Each turn queues a row for each of the 200, asks, and finishes what came.
-func BenchmarkDue(b *testing.B) {
-	const waiting, closed, throttled, busy = 1_000_000, 100, 300_000, 200
-	s, server := benchmarked(b)
-	queueMany(b, s, waiting, func(i int) store.EndpointID { return store.EndpointID(1001 + i%closed) })
-	queueMany(b, s, throttled, func(int) store.EndpointID { return 2000 })
-	idle, err := s.people.Begin(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = idle.Rollback(b.Context()) }() // the benchmark's own, and over
-	if _, err := idle.Exec(b.Context(), "SELECT pg_current_xact_id(), count(*) FROM nodes"); err != nil {
-		b.Fatal(err)
-	}
-	q := store.DueQuery{Shards: everyShard(), Room: 64, Rooms: map[store.EndpointID]int{2000: 5}, Limit: 1000}
-	for i := range closed {
-		q.Rooms[store.EndpointID(1001+i)] = 0
-	}
-	var took []time.Duration
-	before := cpuOf(b, server)
-	for b.Loop() {
-		queueMany(b, s, busy, func(i int) store.EndpointID { return store.EndpointID(1 + i) })
-		q.Now = time.Now().Add(10 * time.Millisecond)
-		began := time.Now()
-		rows, err := s.Due(b.Context(), q)
-		took = append(took, time.Since(began))
-		if err != nil {
-			b.Fatal(err)
-		}
-		done, own := &store.Batch{}, 0
-		for i := range rows {
-			if rows[i].ID.Endpoint <= busy {
-				own++
-			}
-			if rows[i].ID.Endpoint != 2000 {
-				done.Outcomes = append(done.Outcomes, store.Outcome{ID: rows[i].ID, State: store.DeliveryDelivered, Attempts: 1, FinishedAt: time.Now()})
-			}
-		}
-		if own != busy || len(rows) != busy+5 {
-			b.Fatalf("%d rows, %d of them of those that should have one each", len(rows), own)
-		}
-		if err := s.Record(b.Context(), done); err != nil {
-			b.Fatal(err)
-		}
-	}
-	before.report(b, cpuOf(b, server), b.N*busy, "row")
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
-	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "max-µs")
-}
-
-// queueMany queues n deliveries of events that have no row.
-func queueMany(tb testing.TB, s *Store, n int, to func(i int) store.EndpointID) {
-	const size = 5000
-	now := time.Now()
-	for at := 0; at < n; at += size {
-		batch := &store.Batch{}
-		for i := at; i < min(n, at+size); i++ {
-			id := store.DeliveryID{Event: event.NewID(now), Endpoint: to(i)}
-			batch.Queue = append(batch.Queue, store.Queued{ID: id, Size: 1024, NextAt: now, Reason: store.ReasonGate})
-		}
-		if err := s.Record(tb.Context(), batch); err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkLists measures what the API asks for, over a history of 30 days with as many deliveries as
-// SLUICE_BENCH_HISTORY says (1,000,000): 50 endpoints of 10 tenants, 20 types, one event in 50 dead; and one tenant with
-// one event, the rarest thing to look for.
-func BenchmarkLists(b *testing.B) {
-	n := 1_000_000
-	if text := os.Getenv("SLUICE_BENCH_HISTORY"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			b.Fatal(err)
-		}
-	}
-	s, _ := benchmarked(b)
-	rare := seedHistory(b, s, n)
-	weekAgo := time.Now().Add(-7 * day)
-	middle := event.ID(firstID(time.Now().Add(-15 * day)))
-	events := map[string]store.EventQuery{
-		"all": {}, "page in the middle": {Before: middle}, "tenant": {Tenant: "t3"}, "type": {Type: "type.7"}, "source": {Source: "github"},
-		"tenant and type": {Tenant: "t4", Type: "type.4"}, "rare tenant": {Tenant: "rare"}, "rare type": {Type: "rare.type"},
-		"unknown type": {Type: "none"}, "given id": {GivenID: "given-777"}, "unknown given id": {GivenID: "none"},
-		"key": {Key: "key-12"}, "unknown key": {Key: "none"}, "type of a week": {Type: "type.7", Since: weekAgo, Until: weekAgo.Add(day)},
-	}
-	deliveries := map[string]store.DeliveryQuery{
-		"all": {}, "page in the middle": {Before: store.DeliveryID{Event: middle, Endpoint: 1}}, "endpoint": {Endpoint: 7},
-		"dead": {State: store.DeliveryDead}, "canceled": {State: store.DeliveryCanceled}, "endpoint's dead": {Endpoint: 7, State: store.DeliveryDead},
-		"endpoint's delivered": {Endpoint: 7, State: store.DeliveryDelivered}, "tenant": {Tenant: "t3"}, "tenant's dead": {Tenant: "t3", State: store.DeliveryDead},
-		"rare tenant": {Tenant: "rare"}, "unknown endpoint": {Endpoint: 9999}, "queued": {State: store.DeliveryQueued},
-		"event": {Event: rare}, "dead of a day": {State: store.DeliveryDead, Since: weekAgo, Until: weekAgo.Add(day)},
-	}
-	for name, q := range events {
-		q.Limit = 50
-		b.Run("events/"+name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := s.ListEvents(b.Context(), q); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	for name, q := range deliveries {
-		q.Limit = 50
-		b.Run("deliveries/"+name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := s.ListDeliveries(b.Context(), q); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("drop a day", func(b *testing.B) {
-		began := time.Now()
-		for d := 30; b.Loop(); d-- {
-			cut := dayOf(time.Now()).AddDate(0, 0, 1-d)
-			if _, err := s.Expire(b.Context(), cut, cut, time.Now(), 1000); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.ReportMetric(float64(time.Since(began).Milliseconds())/float64(b.N), "ms/day")
-	})
-}
-
-// seedHistory writes a history of n events with a delivery each, straight into the tables.
-func seedHistory(b *testing.B, s *Store, n int) (rare event.ID) {
-	b.Helper()
-	exec := func(sql string, args ...any) {
-		b.Helper()
-		if _, err := s.people.Exec(b.Context(), sql, args...); err != nil {
-			b.Fatal(err)
-		}
-	}
-	exec(`INSERT INTO kinds (tenant, source, type) SELECT 't' || t, CASE p % 2 WHEN 0 THEN 'github' ELSE 'stripe' END::bytea, ('type.' || p)::bytea
-		FROM generate_series(0, 9) t, generate_series(0, 19) p`)
-	exec(`INSERT INTO endpoints (tenant, name, spec, state, state_since, managed_by, created_at, updated_at, version)
-		SELECT 't' || n % 10, 'e' || n, '{}', 'active', 0, 'api', 0, 0, 2 FROM generate_series(1, 50) n`)
-	const days = 30
-	var all []time.Time
-	for d := range days + 1 {
-		all = append(all, dayOf(time.Now()).AddDate(0, 0, -d))
-	}
-	if err := s.makeDays(b.Context(), all); err != nil {
-		b.Fatal(err)
-	}
-	for _, d := range all[1:] {
-		// ids: the day's milliseconds in order, and the md5 of a number as chance
-		exec(`CREATE TEMP TABLE seed AS SELECT g, (lpad(to_hex($1::bigint + g * 86400000 / $2::bigint), 12, '0') || substr(md5(g::text), 1, 20))::uuid AS id
-			FROM generate_series(0, $2::bigint - 1) g`, d.UnixMilli(), int64(n/days))
-		exec(`INSERT INTO events SELECT id, 1 + g % 200, 1024, 1, (($1::bigint + g * 86400000 / $2::bigint) >> 19)::int4, hashtext('given-' || g), ('given-' || g)::bytea,
-			CASE WHEN g % 10 = 0 THEN ('key-' || g % 1000)::bytea END, '\x010064'::bytea || repeat('x', 100)::bytea || '\x000000000000'::bytea FROM seed ORDER BY id`, d.UnixMilli(), int64(n/days))
-		exec(`INSERT INTO deliveries SELECT id, 1 + g % 50, 0, 0, 0, 1, 1000, CASE WHEN g % 50 = 7 THEN 1 ELSE 3 END, 0, 200, NULL FROM seed ORDER BY id`)
-		exec(`DROP TABLE seed`)
-	}
-	e := &event.Event{ID: event.NewID(time.Now().Add(-20 * day)), Tenant: "rare", Source: "github", Type: "rare.type", GivenID: "given-777", Time: time.Now()}
-	if err := s.Record(b.Context(), &store.Batch{Events: []store.EventRow{{Event: e}}}); err != nil {
-		b.Fatal(err)
-	}
-	exec("VACUUM ANALYZE")
-	return e.ID
 }

@@ -120,13 +120,20 @@ func atRest(t *testing.T, s *Store) []byte {
 	return all
 }
 
+// open opens a store as tests need it.
 func open(t testing.TB, url string, key store.Secret) *Store {
+	t.Helper()
+	return openWith(t, Config{URL: url, History: keepLong, daysAhead: 1}, key)
+}
+
+func openWith(t testing.TB, cfg Config, key store.Secret) *Store {
 	t.Helper()
 	sealer, err := store.ParseKeys(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), Config{URL: url, Sealer: sealer, History: keepLong, daysAhead: 1}, zaptest.NewLogger(t), prometheus.NewRegistry())
+	cfg.Sealer = sealer
+	s, err := Open(t.Context(), cfg, zaptest.NewLogger(t), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
