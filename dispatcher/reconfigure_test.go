@@ -177,3 +177,35 @@ func TestRowsOfAShardThatWasAnothersMeanwhileAreReadAnew(t *testing.T) {
 		}
 	})
 }
+
+// The row of the gate that a resume closed comes with the next poll, before the probe has failed or after.
+func TestAResumeSendsOneProbe(t *testing.T) {
+	for _, takes := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond, 3 * time.Second} {
+		inWorld(t, Defaults(), func(w *world) {
+			e := w.endpoint(1)
+			w.sender.set(1, answer(500))
+			for range 20 {
+				w.publish()
+				time.Sleep(time.Second)
+			}
+			w.sender.set(1, after(takes, answer(500)))
+			time.Sleep(300 * time.Millisecond) // between two polls
+			w.setState(e, store.EndpointPaused)
+			time.Sleep(time.Minute)
+			before := len(w.sender.to(1))
+			moved, err := w.store.SetEndpointState(context.Background(), 1, store.EndpointActive, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * time.Millisecond) // for the snapshot
+			w.config.put(&moved)
+			time.Sleep(10 * time.Second)
+			if n := len(w.sender.to(1)) - before; n != 1 {
+				t.Errorf("probes take %v: %d within ten seconds of a resume, want one", takes, n)
+			}
+			if g := w.store.Gate(1); g.State != store.GateClosed || g.Opens != 1 || !g.NotBefore.After(time.Now()) {
+				t.Errorf("probes take %v: the gate is %+v, want it closed for the first time", takes, g)
+			}
+		})
+	}
+}

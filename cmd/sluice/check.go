@@ -80,7 +80,7 @@ func (c *checker) found(prefix string, err error) {
 
 // sortProblems takes apart what a Check has joined. Warnings are errors that say so, as store.Warning does.
 func sortProblems(err error) (problems, warnings []error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost alone
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if list := joined.Unwrap(); err.Error() == errors.Join(list...).Error() { // else it has words of its own
 			for _, e := range list {
 				p, w := sortProblems(e)

@@ -144,8 +144,8 @@ func TestServeOnPostgresFromAnEmptyDatabase(t *testing.T) {
 	}
 
 	server.Exec(t, database, "DROP TABLE deliveries_"+time.Now().UTC().AddDate(0, 0, 1).Format("20060102"))
-	if ready, checks := s.readiness(t); ready || !strings.Contains(checks["partitions"], time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)) {
-		t.Errorf("ready %v, %v, want not: tomorrow has no partition", ready, checks)
+	if ready, checks := s.readiness(t); !ready || !strings.Contains(checks["partitions"], time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)) {
+		t.Errorf("ready %v, %v, want yes, for webhooks are taken, and the day that has no partition", ready, checks)
 	}
 	if code := s.stop(); code != exitOK {
 		t.Errorf("serve ended with %d:\n%s", code, s.log)

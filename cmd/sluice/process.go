@@ -164,6 +164,20 @@ func (p *process) openStore(ctx context.Context) error {
 
 // openSnapshot applies what the file manages and loads the configuration.
 func (p *process) openSnapshot(ctx context.Context) error {
+	if err := p.applyFile(ctx); err != nil {
+		return err
+	}
+	p.snapshot = snapshot.New(snapshot.Config{Dir: p.cfg.DataDir}, p.store, p.sealer, p.log, p.metrics)
+	return p.snapshot.Load(ctx)
+}
+
+// applyFile does what `sluice apply` does. A file that names no resources at all manages none: they may be in one that is
+// applied by itself.
+func (p *process) applyFile(ctx context.Context) error {
+	r := &p.cfg.Resources
+	if p.cfg.Sources == nil && p.cfg.Endpoints == nil && len(r.Sources)+len(r.Endpoints) == 0 {
+		return nil
+	}
 	applied, err := p.store.ApplyFile(ctx, p.cfg.Resources.Sources, p.cfg.Resources.Endpoints)
 	if err != nil {
 		return fmt.Errorf("apply sources and endpoints of the configuration file: %w", err)
@@ -171,8 +185,7 @@ func (p *process) openSnapshot(ctx context.Context) error {
 	for _, name := range applied.Released {
 		p.log.Warn("the configuration file names it no longer, the API manages it now", zap.String("resource", name))
 	}
-	p.snapshot = snapshot.New(snapshot.Config{Dir: p.cfg.DataDir}, p.store, p.sealer, p.log, p.metrics)
-	return p.snapshot.Load(ctx)
+	return nil
 }
 
 // openBroker is the one place that knows the brokers there are.
@@ -237,17 +250,18 @@ func (p *process) run(ctx context.Context) error {
 }
 
 func (p *process) newOps() *ops.Server {
+	stored := append([]ops.Check{{Name: "store", Check: func(ctx context.Context) error {
+		_, err := p.store.Changes(ctx, p.snapshot.Current().Version)
+		return err
+	}}}, p.checks...)
+	for i := range stored {
+		stored[i].Partial = p.roles.ingress // which goes on without
+	}
 	return ops.New(ops.Options{
-		Checks: append([]ops.Check{
-			{Name: "broker", Check: func(ctx context.Context) error {
-				problems, _ := sortProblems(p.broker.Check(ctx))
-				return errors.Join(problems...)
-			}},
-			{Name: "store", Check: func(ctx context.Context) error {
-				_, err := p.store.Changes(ctx, p.snapshot.Current().Version)
-				return err
-			}},
-		}, p.checks...),
+		Checks: append(stored, ops.Check{Name: "broker", Check: func(ctx context.Context) error {
+			problems, _ := sortProblems(p.broker.Check(ctx))
+			return errors.Join(problems...)
+		}}),
 		Registry: p.metrics, Log: p.log,
 	})
 }

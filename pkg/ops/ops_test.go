@@ -42,9 +42,9 @@ func readiness(t *testing.T, s *Server) (status int, ready Readiness) {
 
 func TestReadinessNamesWhatFailsAndWhy(t *testing.T) {
 	t.Parallel()
-	fine := Check{"store", func(context.Context) error { return nil }}
-	down := Check{"broker", func(context.Context) error { return errors.New("connection refused") }}
-	broken := Check{"snapshot", func(context.Context) error { panic("nil map") }}
+	fine := Check{Name: "store", Check: func(context.Context) error { return nil }}
+	down := Check{Name: "broker", Check: func(context.Context) error { return errors.New("connection refused") }}
+	broken := Check{Name: "snapshot", Check: func(context.Context) error { panic("nil map") }}
 	tests := []struct {
 		name   string
 		checks []Check
@@ -55,6 +55,7 @@ func TestReadinessNamesWhatFailsAndWhy(t *testing.T) {
 		{"nothing is needed", nil, false, 200, map[string]string{}},
 		{"everything is there", []Check{fine}, false, 200, map[string]string{"store": "ok"}},
 		{"one is away", []Check{fine, down}, false, 503, map[string]string{"store": "ok", "broker": "connection refused"}},
+		{"one is away that requests do not need", []Check{fine, {Name: "broker", Check: down.Check, Partial: true}}, false, 200, map[string]string{"store": "ok", "broker": "connection refused"}},
 		{"a check with a bug is one that fails", []Check{broken}, false, 503, map[string]string{"snapshot": "panic: nil map"}},
 		{"draining, with everything there", []Check{fine}, true, 503, map[string]string{"store": "ok"}},
 	}
@@ -83,10 +84,10 @@ func TestReadinessNamesWhatFailsAndWhy(t *testing.T) {
 
 func TestACheckThatHangsFailsAfterTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(Check{"store", func(ctx context.Context) error {
+		s := newServer(Check{Name: "store", Check: func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}}, Check{"broker", func(context.Context) error { return nil }})
+		}}, Check{Name: "broker", Check: func(context.Context) error { return nil }})
 		start := time.Now()
 		status, got := readiness(t, s)
 		if took := time.Since(start); took != checkTime {
@@ -100,7 +101,7 @@ func TestACheckThatHangsFailsAfterTwoSeconds(t *testing.T) {
 
 func TestHealthDependsOnNothing(t *testing.T) {
 	t.Parallel()
-	s := newServer(Check{"store", func(context.Context) error { return errors.New("down") }})
+	s := newServer(Check{Name: "store", Check: func(context.Context) error { return errors.New("down") }})
 	s.Drain()
 	if status, body := get(t, s, "/healthz"); status != 200 || body != "ok\n" {
 		t.Errorf("/healthz = %d %q, want 200 ok", status, body)

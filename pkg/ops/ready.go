@@ -15,6 +15,8 @@ type Check struct {
 	Name string // what is needed: "store", "broker"
 	// Check returns why it is not there now, or nil. It must return when ctx ends, after 2 s.
 	Check func(ctx context.Context) error
+	// Partial: without it the process still does what requests are sent to it for. It is told, and the process is ready.
+	Partial bool
 }
 
 // Readiness is the answer of /readyz.
@@ -31,7 +33,8 @@ const (
 
 var errHangs = errors.New("no answer within 2s")
 
-// readyz answers 200 while every check passes and the process is not draining, else 503; either way with each check.
+// readyz answers 200 while every check passes that is not partial and the process is not draining, else 503; either way
+// with each check.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ready := s.ready(r.Context())
 	w.Header().Set("Content-Type", "application/json")
@@ -55,7 +58,7 @@ func (s *Server) ready(ctx context.Context) Readiness {
 	ready.Ready = !ready.Draining
 	for i, c := range s.checks {
 		ready.Checks[c.Name] = results[i]
-		ready.Ready = ready.Ready && results[i] == passed
+		ready.Ready = ready.Ready && (results[i] == passed || c.Partial)
 	}
 	return ready
 }

@@ -39,7 +39,7 @@ func checked(t *testing.T, s *Store) (problems, warnings []string) {
 }
 
 func flatten(err error) (all []error) {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what Join made
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -103,10 +103,7 @@ func publish(ctx context.Context, to broker.Publisher, n int) error {
 	msgs := make([]*broker.Message, n)
 	for i := range msgs {
 		e := newEvent("gate.test")
-		msgs[i] = &broker.Message{Topic: topic, Body: e.Body}
-		for _, h := range event.Encode(e) {
-			msgs[i].Headers = append(msgs[i].Headers, broker.Header(h))
-		}
+		msgs[i] = &broker.Message{Topic: topic, Headers: event.Encode(e), Body: e.Body}
 	}
 	return to.Publish(ctx, msgs...)
 }
