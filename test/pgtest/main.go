@@ -12,8 +12,8 @@ import (
 // session is what the tests of one binary share: a data folder as initdb makes it, and one server.
 type session struct {
 	mu     sync.Mutex
-	open   bool // Main runs
-	folder string
+	open   bool    // Main runs
+	folder *folder // nil: not needed yet
 	shared *Server
 }
 
@@ -72,9 +72,9 @@ func (w *session) end() {
 		w.shared.process.end(immediate)
 		w.shared = nil
 	}
-	if w.folder != "" {
-		_ = os.RemoveAll(w.folder) // what stays lies in the temporary folder
-		w.folder = ""
+	if w.folder != nil {
+		_ = w.folder.remove() // the next one sweeps what stays
+		w.folder = nil
 	}
 }
 
@@ -102,8 +102,10 @@ func (w *session) templateLocked(p *programs) (string, error) {
 }
 
 func (w *session) folderLocked(p *programs) (_ string, err error) {
-	if w.folder == "" {
-		w.folder, err = p.tempFolder(memoryFolder())
+	if w.folder == nil {
+		if w.folder, err = p.tempFolder(memoryFolder()); err != nil {
+			return "", err
+		}
 	}
-	return w.folder, err
+	return w.folder.path, nil
 }

@@ -32,13 +32,17 @@ func PgBouncer(t testing.TB, s *Server) *Bouncer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	t.Cleanup(func() {
+		if err := folder.remove(); err != nil {
+			t.Log(err)
+		}
+	})
 	port, err := freePort(rand.IntN)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &Bouncer{net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
-	ini, log := filepath.Join(folder, "pgbouncer.ini"), filepath.Join(folder, "log")
+	ini, log := filepath.Join(folder.path, "pgbouncer.ini"), filepath.Join(folder.path, "log")
 	if err := os.WriteFile(ini, []byte(bouncerConfig(s.port, port)), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -105,15 +105,6 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 }
 
-// tempFolder makes a folder that the server's user owns, within another one; "" is the system's for temporary files.
-func (p *programs) tempFolder(within string) (string, error) {
-	folder, err := os.MkdirTemp(within, "sluice-pgtest-")
-	if err != nil {
-		return "", err
-	}
-	return folder, p.own(folder)
-}
-
 // own gives a file to the server's user.
 func (p *programs) own(path string) error {
 	if p.user == nil {

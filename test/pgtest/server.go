@@ -67,7 +67,7 @@ func temporary(t testing.TB, p *programs, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(p, folder, opts)
+	s := newServer(p, folder.path, opts)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the server on port %d said:\n%s", s.port, tail(s.log()))
@@ -75,7 +75,7 @@ func temporary(t testing.TB, p *programs, opts Options) (*Server, error) {
 		if s.process != nil {
 			s.process.end(immediate)
 		}
-		if err := os.RemoveAll(folder); err != nil {
+		if err := folder.remove(); err != nil {
 			t.Log(err)
 		}
 	})
