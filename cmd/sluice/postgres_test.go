@@ -200,3 +200,45 @@ func TestPartsOfAFleetSayWhatTheyLack(t *testing.T) {
 		wantFailed(t, role, "broker.url: sqlite:", "store: postgres://db.example.com:5432/sluice\n", "'sluice serve'")
 	}
 }
+
+func TestServeStartsAndAcceptsWhileTheDatabaseIsDown(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	usePostgres(t, server)
+	arrived := make(chan string, 8)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- r.Header.Get("webhook-id")
+	}))
+	defer receiver.Close()
+	t.Setenv("SLUICE_NETWORK_ALLOW", "127.0.0.0/8")
+	t.Setenv("SLUICE_NETWORK_ALLOW_HTTP", "true")
+	ok(t, "migrate", "up")
+	t.Setenv(envKey, strings.TrimSpace(ok(t, "keys", "create")))
+	first := startServe(t)
+	ok(t, "endpoints", "create", "billing", "--url", receiver.URL, "--type", "order.*")
+	wantArrival(t, arrived, strings.TrimSpace(ok(t, "send", "--type", "order.paid", "--data", `{}`)))
+	if code := first.stop(); code != exitOK {
+		t.Fatalf("serve ended with %d:\n%s", code, first.log)
+	}
+
+	server.Stop(t, pgtest.Immediate)
+	s := startServe(t)
+	id := strings.TrimSpace(ok(t, "send", "--type", "order.paid", "--data", `{}`))
+	if ready, checks := s.readiness(t); !ready || checks["store"] == "ok" {
+		t.Errorf("ready %v, %v, want yes, and that the store is down", ready, checks)
+	}
+	server.Start(t)
+	wantArrival(t, arrived, id)
+}
+
+func wantArrival(t *testing.T, arrived <-chan string, id string) {
+	t.Helper()
+	select {
+	case got := <-arrived:
+		if got != id {
+			t.Fatalf("%s arrived, want %s", got, id)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s did not arrive", id)
+	}
+}
+

@@ -27,6 +27,7 @@ import (
 	"github.com/sluicehq/sluice/pkg/dialguard"
 	"github.com/sluicehq/sluice/pkg/ops"
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 	"github.com/sluicehq/sluice/store/snapshot"
 )
@@ -36,18 +37,19 @@ type roles struct{ ingress, egress, control bool }
 
 // process is what the roles of one process share. Closing it undoes opening it, in reverse.
 type process struct {
-	cfg      *config.Config
-	roles    roles
-	log      *zap.Logger
-	metrics  *prometheus.Registry
-	tracer   trace.Tracer
-	bodies   *semaphore.Weighted
-	sealer   *store.Sealer
-	store    store.Store
-	checks   []ops.Check // of the store, for readiness
-	broker   broker.Broker
-	snapshot *snapshot.Watcher
-	guard    *dialguard.Guard
+	cfg       *config.Config
+	roles     roles
+	log       *zap.Logger
+	metrics   *prometheus.Registry
+	tracer    trace.Tracer
+	bodies    *semaphore.Weighted
+	sealer    *store.Sealer
+	store     store.Store
+	checks    []ops.Check // of the store, for readiness
+	unapplied bool        // the store was down when the configuration file was to be applied
+	broker    broker.Broker
+	snapshot  *snapshot.Watcher
+	guard     *dialguard.Guard
 
 	ingressOn, controlOn, opsOn net.Listener
 	undo                        []func(context.Context) error
@@ -57,6 +59,7 @@ const (
 	closeTimeout = 15 * time.Second
 	// memoryBeside is what a process needs beside the bodies it holds, before the garbage collector works harder.
 	memoryBeside = 192 << 20
+	applyRetry   = 2 * time.Second
 )
 
 // open opens everything the roles need. On an error what was opened is closed.
@@ -179,11 +182,30 @@ func (p *process) applyFile(ctx context.Context) error {
 		return nil
 	}
 	applied, err := p.store.ApplyFile(ctx, p.cfg.Resources.Sources, p.cfg.Resources.Endpoints)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrUnavailable) && !p.unapplied:
+		p.log.Warn("sources and endpoints of the configuration file are applied when the store is back", zap.Error(err))
+		p.unapplied = true
+		return nil
+	case err != nil:
 		return fmt.Errorf("apply sources and endpoints of the configuration file: %w", err)
 	}
 	for _, name := range applied.Released {
 		p.log.Warn("the configuration file names it no longer, the API manages it now", zap.String("resource", name))
+	}
+	return nil
+}
+
+// applyLater applies the file when the store is back.
+func (p *process) applyLater(ctx context.Context) error {
+	for p.unapplied && wait.For(ctx, applyRetry) {
+		err := p.applyFile(ctx)
+		switch {
+		case err == nil:
+			p.unapplied = false
+		case !errors.Is(err, store.ErrUnavailable):
+			p.log.Error("the configuration file could not be applied, it is tried again", zap.Error(err))
+		}
 	}
 	return nil
 }
@@ -225,6 +247,7 @@ func (p *process) run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, o.Drain)()
 	parts := errgroup.Group{}
 	parts.Go(func() error { return p.snapshot.Run(beside) })
+	parts.Go(func() error { return p.applyLater(beside) })
 	parts.Go(func() error { return o.Run(beside, p.opsOn) })
 
 	work, ctx := errgroup.WithContext(ctx)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/store"
@@ -26,7 +27,7 @@ const (
 
 // Check opens a database without changing its schema, as Open would by making partitions, and reports what (*Store).Check does.
 func Check(ctx context.Context, cfg Config) error {
-	s, err := connect(ctx, cfg, zap.NewNop())
+	s, err := connect(ctx, cfg, zap.NewNop(), prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}

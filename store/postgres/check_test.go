@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/store"
@@ -104,7 +105,7 @@ func checkURL(t *testing.T, url string) (problems, warnings []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := connect(t.Context(), Config{URL: url, Sealer: sealer, History: keepLong, daysAhead: 1}, zap.NewNop())
+	s, err := connect(t.Context(), Config{URL: url, Sealer: sealer, History: keepLong, daysAhead: 1}, zap.NewNop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

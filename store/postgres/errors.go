@@ -21,7 +21,9 @@ const (
 	protocolViolation    = "08P01" // also: a pooler does not know a setting
 	invalidParameter     = "22023"
 	undefinedTable       = "42P01"
+	tooManyConnections   = "53300"
 	lockNotAvailable     = "55P03"
+	cannotConnectNow     = "57P03" // it starts, or recovers from a crash
 	objectInUse          = "55006"
 )
 
@@ -35,10 +37,23 @@ type Error struct {
 // Error returns what failed and the code.
 func (e *Error) Error() string { return fmt.Sprintf("postgres: %s (SQLSTATE %s)", e.text, e.Code) }
 
-// Is matches store.ErrData when the data is at fault: classes 22 (data exception) and 23 (integrity).
+// Is matches store.ErrData when the data is at fault: classes 22 (data exception) and 23 (integrity); and
+// store.ErrUnavailable when the server takes no connections.
 func (e *Error) Is(target error) bool {
-	return target == store.ErrData && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "23"))
+	switch target {
+	case store.ErrData:
+		return strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "23")
+	case store.ErrUnavailable:
+		return e.Code == cannotConnectNow || e.Code == tooManyConnections
+	}
+	return false
 }
+
+// unreachable is an error of a connection that could not be made. It names the host.
+type unreachable struct{ error }
+
+func (unreachable) Is(target error) bool { return target == store.ErrUnavailable }
+func (u unreachable) Unwrap() error      { return u.error }
 
 // wrap makes PostgreSQL's errors ours.
 func wrap(err error) error {
@@ -53,7 +68,7 @@ func wrap(err error) error {
 	case errors.Is(err, pgx.ErrNoRows):
 		return store.ErrNotFound
 	case !errors.As(err, &pg) && errors.As(err, &connect):
-		return connect.Unwrap() // it names the host; what stands around it the user
+		return unreachable{connect.Unwrap()} // what stands around it names the user
 	case !errors.As(err, &pg):
 		return err
 	}

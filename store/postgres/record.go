@@ -35,7 +35,7 @@ func (s *Store) record(ctx context.Context, b *store.Batch) error {
 	if err != nil || len(w.new)+len(w.moves) == 0 {
 		return err
 	}
-	began := s.localNow()
+	began, start := s.localNow(), time.Now()
 	err = s.copyIn(ctx, w)
 	if hasCode(err, uniqueViolation) {
 		err = s.pipeline(ctx, s.dispatch, w.inserting(), nil)
@@ -43,6 +43,7 @@ func (s *Store) record(ctx context.Context, b *store.Batch) error {
 	if err != nil {
 		return err
 	}
+	s.metrics.RecordSeconds.Observe(time.Since(start).Seconds())
 	s.heads.written(b, s.toDatabase(began))
 	return nil
 }

@@ -29,8 +29,9 @@ type Config struct {
 
 const (
 	dispatchConns  = 8 // recording, look-ups, due rows, ownership, gates: each has at most one statement under way, but Seen
-	peopleConns    = 4 // the API, and what reads the configuration
+	peopleConns    = 4 // the API, partitions, retention
 	connectTimeout = 5 * time.Second
+	serverRetry    = 2 * time.Second // for one that did not answer at the start
 	idleTime       = 5 * time.Minute
 	lifeTime       = 30 * time.Minute // so that load balancers and failovers are followed
 )
@@ -39,6 +40,7 @@ const (
 type Store struct {
 	sealer   *store.Sealer
 	log      *zap.Logger
+	metrics  *telemetry.Postgres
 	history  time.Duration
 	ahead    int           // days that partitions are made for
 	dispatch *pgxpool.Pool // what deliveries wait for
@@ -57,9 +59,10 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open connects to a database that Migrate has brought up to date. It fails when the schema is not one that this
-// program can use, and says what to run.
+// program can use, and says what to run. A database that does not answer is waited for in the background: until it does,
+// everything fails with store.ErrUnavailable.
 func Open(ctx context.Context, cfg Config, logger *zap.Logger, reg prometheus.Registerer) (*Store, error) {
-	s, err := connect(ctx, cfg, logger)
+	s, err := connect(ctx, cfg, logger, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +72,15 @@ func Open(ctx context.Context, cfg Config, logger *zap.Logger, reg prometheus.Re
 	return s, nil
 }
 
+func poolStat(pool *pgxpool.Pool) func() (used, most int32) {
+	return func() (used, most int32) {
+		stat := pool.Stat()
+		return stat.AcquiredConns(), stat.MaxConns()
+	}
+}
+
 // connect makes a store that nothing runs in yet.
-func connect(ctx context.Context, cfg Config, logger *zap.Logger) (s *Store, err error) {
+func connect(ctx context.Context, cfg Config, logger *zap.Logger, reg prometheus.Registerer) (s *Store, err error) {
 	if cfg.Sealer == nil {
 		return nil, errors.New("postgres store: no encryption key")
 	}
@@ -82,6 +92,7 @@ func connect(ctx context.Context, cfg Config, logger *zap.Logger) (s *Store, err
 		s.dispatch.Close()
 		return nil, err
 	}
+	s.metrics = telemetry.NewPostgres(reg, poolStat(s.dispatch), poolStat(s.people))
 	return s, nil
 }
 
@@ -98,16 +109,45 @@ func openPool(ctx context.Context, url string, conns int32) (*pgxpool.Pool, erro
 }
 
 func (s *Store) start(ctx context.Context) error {
-	if err := checkSchema(ctx, s.people); err != nil {
-		return err
-	}
-	if err := s.makePartitions(ctx); err != nil {
-		return err
+	err := s.prepare(ctx)
+	ready := err == nil
+	if !ready {
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		s.log.Warn("the store does not answer, it is waited for", zap.Error(err))
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.working.Go(func() { s.keepPartitions(background) })
+	s.working.Go(func() {
+		if ready || s.awaitServer(background) {
+			s.keepPartitions(background)
+		}
+	})
 	return nil
+}
+
+// prepare looks whether the database can be used, and makes the partitions that are missing.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := checkSchema(ctx, s.people); err != nil {
+		return err
+	}
+	return s.makePartitions(ctx)
+}
+
+// awaitServer prepares a database that did not answer at the start, until ctx ends.
+func (s *Store) awaitServer(ctx context.Context) bool {
+	for pause(ctx, serverRetry) {
+		err := s.prepare(ctx)
+		if err == nil {
+			s.log.Info("the store answers")
+			return true
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			s.log.Error("the store cannot be used", zap.Error(err))
+		}
+	}
+	return false
 }
 
 // Close waits for what is under way and closes the connections.

@@ -173,6 +173,7 @@ func (s *Store) again(ctx context.Context, f func() error) (err error) {
 		if !lostRace(err) && !demoted || try == raceTries || !pause(ctx, wait/2+rand.N(wait)) {
 			return err
 		}
+		s.metrics.Repeated.Inc()
 		wait *= 2
 	}
 }
