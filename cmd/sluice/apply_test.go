@@ -114,9 +114,9 @@ func TestApplyChangesNothingInADryRun(t *testing.T) {
 	transcript(t, "apply -f one.yaml")
 	before := appliedChanges(t, "apply -f two.yaml --prune --dry-run -o json")
 	again := appliedChanges(t, "apply -f two.yaml --prune --dry-run -o json")
-	real := appliedChanges(t, "apply -f two.yaml --prune -o json")
-	if len(before.Changes) != 5 || len(again.Changes) != 5 || len(real.Changes) != 5 || !before.DryRun || real.DryRun {
-		t.Errorf("changes:\n dry  %+v\nagain %+v\n real %+v", before, again, real)
+	made := appliedChanges(t, "apply -f two.yaml --prune -o json")
+	if len(before.Changes) != 5 || len(again.Changes) != 5 || len(made.Changes) != 5 || !before.DryRun || made.DryRun {
+		t.Errorf("changes:\n dry  %+v\nagain %+v\n real %+v", before, again, made)
 	}
 }
 

@@ -241,4 +241,3 @@ func wantArrival(t *testing.T, arrived <-chan string, id string) {
 		t.Fatalf("%s did not arrive", id)
 	}
 }
-

@@ -77,7 +77,7 @@ func churn(b *testing.B, s *Store, n int) {
 
 func sizeOf(b *testing.B, s *Store, table string) int64 {
 	b.Helper()
-	return number(b, s, "SELECT pg_total_relation_size($1::regclass)", table)
+	return numberOf(b, s, "SELECT pg_total_relation_size($1::regclass)", table)
 }
 
 // deadRatios has the tables of 1,000 rows or more.

@@ -17,7 +17,7 @@ func BenchmarkLists(b *testing.B) {
 	s, _ := benchmarked(b)
 	rare := seedHistory(b, s, n)
 	weekAgo := time.Now().Add(-7 * day)
-	middle := event.ID(firstID(time.Now().Add(-15 * day)))
+	middle := firstID(time.Now().Add(-15 * day))
 	events := map[string]store.EventQuery{
 		"all": {}, "page in the middle": {Before: middle}, "tenant": {Tenant: "t3"}, "type": {Type: "type.7"}, "source": {Source: "github"},
 		"tenant and type": {Tenant: "t4", Type: "type.4"}, "rare tenant": {Tenant: "rare"}, "rare type": {Type: "rare.type"},
@@ -106,7 +106,7 @@ func seedHistory(b *testing.B, s *Store, n int) (rare event.ID) {
 	return e.ID
 }
 
-// seedToday writes n events of earlier today, with small bodies, deliveries and claims.
+// seedToday writes n events of earlier today, with small bodies and deliveries, and a claim for each tenth.
 func seedToday(b *testing.B, s *Store, n int) {
 	if n == 0 {
 		return
@@ -126,7 +126,7 @@ func seedToday(b *testing.B, s *Store, n int) {
 				FROM seed WHERE g BETWEEN $2 AND $3 ORDER BY id`,
 			`INSERT INTO bodies SELECT id, 'x' FROM seed WHERE $1::bigint > 0 AND g BETWEEN $2 AND $3 ORDER BY id`,
 			`INSERT INTO deliveries SELECT id, 1 + g % 50, 0, 0, 0, 1, 1000, 3, 0, 200, NULL FROM seed WHERE $1::bigint > 0 AND g BETWEEN $2 AND $3 ORDER BY id`,
-			`INSERT INTO claims SELECT md5(g::text)::uuid, id, $1::bigint FROM seed WHERE g BETWEEN $2 AND $3`,
+			`INSERT INTO claims SELECT md5(g::text)::uuid, id, $1::bigint + 259200000 FROM seed WHERE g BETWEEN $2 AND $3 AND g % 10 = 0`,
 			`DROP TABLE seed`,
 		} {
 			var args []any

@@ -182,16 +182,16 @@ func sizeFromEnv(b *testing.B, name string, otherwise int) int {
 
 func walOf(b *testing.B, s *Store) int64 {
 	b.Helper()
-	return number(b, s, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+	return numberOf(b, s, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
 }
 
 // diskOf is what tables and their indexes take.
 func diskOf(b *testing.B, s *Store) int64 {
 	b.Helper()
-	return number(b, s, "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace")
+	return numberOf(b, s, "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace")
 }
 
-func number(b *testing.B, s *Store, sql string, args ...any) (n int64) {
+func numberOf(b *testing.B, s *Store, sql string, args ...any) (n int64) {
 	b.Helper()
 	if err := s.people.QueryRow(b.Context(), sql, args...).Scan(&n); err != nil {
 		b.Fatal(err)

@@ -211,26 +211,3 @@ func predecessor(id event.ID) event.ID {
 	}
 	return id
 }
-
-const selectAttempts = `SELECT number, started, duration, status, coalesce(error, ''), excerpt FROM attempts
-	WHERE event = $1::uuid AND endpoint = $2 AND replay = $3 ORDER BY number`
-
-// ListAttempts returns a delivery's failed attempts, first to last.
-func (s *Store) ListAttempts(ctx context.Context, id store.DeliveryID) (attempts []store.Attempt, err error) {
-	err = s.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, selectAttempts, id.Event, int32(id.Endpoint), int32(id.Replay))
-		if err != nil {
-			return err
-		}
-		attempts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Attempt, error) {
-			a := store.Attempt{ID: id}
-			var started int64
-			var duration int32
-			err := row.Scan(&a.Number, &started, &duration, &a.Status, &a.Error, &a.Excerpt)
-			a.Started, a.Duration = millis(started), fromMicros(duration)
-			return a, err
-		})
-		return err
-	})
-	return attempts, s.describe(fmt.Sprintf("attempts of %s", id), err)
-}

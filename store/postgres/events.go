@@ -19,8 +19,15 @@ var (
 	eventsTable = &table{
 		name: "events",
 		columns: []column{
-			{"id", uuids}, {"kind", int4s}, {"size", int4s}, {"matched", int4s}, {"given_block", int4s}, {"given_hash", int4s},
-			{"given_id", byteas}, {"key", byteas}, {"rest", byteas},
+			{"id", uuids},
+			{"kind", int4s},
+			{"size", int4s},
+			{"matched", int4s},
+			{"given_block", int4s},
+			{"given_hash", int4s},
+			{"given_id", byteas},
+			{"key", byteas},
+			{"rest", byteas},
 		},
 		conflict: "(id) DO NOTHING",
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/event"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 	"github.com/sluicehq/sluice/test/pgtest"
 )
@@ -85,7 +86,7 @@ func eventually(t *testing.T, f func(ctx context.Context) error) {
 		if err == nil {
 			return
 		}
-		if errors.Is(err, store.ErrData) || !pause(over, 20*time.Millisecond) {
+		if errors.Is(err, store.ErrData) || !wait.For(over, 20*time.Millisecond) {
 			t.Fatalf("after %v still: %v", patience, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
-	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // eventColumns of e and k, as scanEvent reads them.
@@ -233,38 +231,4 @@ func (s *Store) givenEvents(q *store.EventQuery, kinds []int32, where *condition
 			where.param(firstID(d)), where.param(firstID(next)), where.param(blocks), where, limit))
 	}
 	return strings.Join(days, " UNION ALL ")
-}
-
-const selectQuarantine = `SELECT number, topic, stream, position, coalesce(reason, ''), at, key, headers, body, event FROM quarantine
-	WHERE number < $1 ORDER BY number DESC LIMIT $2`
-
-// ListQuarantine returns quarantined messages, newest first.
-func (s *Store) ListQuarantine(ctx context.Context, before int64, limit int) (out []store.NumberedQuarantined, err error) {
-	if before == 0 {
-		before = math.MaxInt64
-	}
-	err = s.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, selectQuarantine, before, max(limit, 0))
-		if err != nil {
-			return err
-		}
-		out, err = pgx.CollectRows(rows, scanQuarantined)
-		return err
-	})
-	return out, s.describe("list quarantine", err)
-}
-
-func scanQuarantined(r pgx.CollectableRow) (q store.NumberedQuarantined, err error) {
-	var topic, stream, position, headers []byte
-	var at int64
-	var id *[16]byte
-	if err := r.Scan(&q.Number, &topic, &stream, &position, &q.Reason, &at, &q.Key, &headers, &q.Body, &id); err != nil {
-		return q, err
-	}
-	q.Topic, q.Stream, q.Position, q.At = string(topic), string(stream), string(position), millis(at)
-	if id != nil {
-		q.Event = event.ID(*id)
-	}
-	q.Headers, err = atrest.DecodeHeaders(headers)
-	return q, err
 }

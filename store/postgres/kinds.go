@@ -44,20 +44,8 @@ func (k *kinds) ensure(ctx context.Context, pool *pgxpool.Pool, rows []store.Eve
 	if len(missing) == 0 {
 		return out, nil
 	}
-	for range 2 { // what is not there yet is there the second time
-		unknown := columnsOf(missing)
-		if unknown.n() == 0 {
-			break
-		}
-		if err := unknown.find(ctx, pool, missing); err != nil {
-			return nil, err
-		}
-		if unknown = columnsOf(missing); unknown.n() == 0 {
-			break
-		}
-		if _, err := pool.Exec(ctx, insertKinds, unknown.tenants, unknown.sources, unknown.types); err != nil {
-			return nil, err
-		}
+	if err := number(ctx, pool, missing); err != nil {
+		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -75,6 +63,29 @@ func (k *kinds) ensure(ctx context.Context, pool *pgxpool.Pool, rows []store.Eve
 	return out, nil
 }
 
+// forget has them looked up anew.
+func (k *kinds) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.numbers)
+}
+
+// number finds the numbers of kinds, and makes those that are missing.
+func number(ctx context.Context, pool *pgxpool.Pool, kinds map[kind]int32) error {
+	all := columnsOf(kinds)
+	if err := all.find(ctx, pool, kinds); err != nil {
+		return err
+	}
+	unknown := columnsOf(kinds)
+	if len(unknown.kinds) == 0 {
+		return nil
+	}
+	if _, err := pool.Exec(ctx, insertKinds, unknown.tenants, unknown.sources, unknown.types); err != nil {
+		return err
+	}
+	return unknown.find(ctx, pool, kinds)
+}
+
 func kindOf(r *store.EventRow) kind { return kind{plain(r.Event.Tenant), r.Event.Source, r.Event.Type} }
 
 // kindColumns are kinds as three arrays.
@@ -83,8 +94,6 @@ type kindColumns struct {
 	tenants        []string
 	sources, types [][]byte
 }
-
-func (c *kindColumns) n() int { return len(c.kinds) }
 
 // columnsOf returns the kinds that have no number yet.
 func columnsOf(kinds map[kind]int32) (c kindColumns) {

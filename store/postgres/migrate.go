@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 )
 
 //go:embed migrations/*.sql
@@ -62,7 +63,7 @@ func migrate(ctx context.Context, url string, steps fs.FS, logger *zap.Logger) (
 			return applied, nil
 		case hasCode(err, protocolViolation):
 			return applied, fmt.Errorf("migrate the store: %w (a pooler cannot be migrated through: give the database's own address)", wrap(err))
-		case !hasCode(err, lockNotAvailable) || try == migrationTries || !pause(ctx, migrationLock):
+		case !hasCode(err, lockNotAvailable) || try == migrationTries || !wait.For(ctx, migrationLock):
 			return applied, fmt.Errorf("migrate the store: %w", wrap(err))
 		}
 		logger.Warn("others hold a lock that the migration needs, it is tried again", zap.Int("try", try))

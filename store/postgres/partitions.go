@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/event"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -121,7 +122,7 @@ func (s *Store) withLocks(ctx context.Context, f func(tx pgx.Tx) error) (err err
 			}
 			return f(tx)
 		})
-		if !hasCode(err, lockNotAvailable, objectInUse) || !pause(ctx, lockWait) {
+		if !hasCode(err, lockNotAvailable, objectInUse) || !wait.For(ctx, lockWait) {
 			return err
 		}
 	}
@@ -130,11 +131,11 @@ func (s *Store) withLocks(ctx context.Context, f func(tx pgx.Tx) error) (err err
 
 // keepPartitions makes the partitions of days to come, until ctx ends.
 func (s *Store) keepPartitions(ctx context.Context) {
-	for wait := partitionCheck; pause(ctx, wait); {
-		wait = partitionCheck
+	for next := partitionCheck; wait.For(ctx, next); {
+		next = partitionCheck
 		if err := s.makePartitions(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("partitions of days to come cannot be made", zap.Error(err))
-			wait = partitionRetry
+			next = partitionRetry
 		}
 	}
 }

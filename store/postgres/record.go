@@ -5,13 +5,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
-	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // Record writes a batch in one transaction. What is new, nearly always all of it, is copied: that costs half of what
@@ -41,6 +38,7 @@ func (s *Store) record(ctx context.Context, b *store.Batch) error {
 		err = s.pipeline(ctx, s.dispatch, w.inserting(), nil)
 	}
 	if err != nil {
+		s.kinds.forget() // a standby that took over may lack the last of them
 		return err
 	}
 	s.metrics.RecordSeconds.Observe(time.Since(start).Seconds())
@@ -210,8 +208,17 @@ const (
 var deliveriesTable = &table{
 	name: "deliveries",
 	columns: []column{
-		{"event", uuids}, {"endpoint", int4s}, {"replay", int4s}, {"first_attempt", int8s}, {"finished_at", int8s}, {"attempts", int4s},
-		{"last_duration", int4s}, {"state", int2s}, {"reason", int2s}, {"last_status", int2s}, {"last_error", texts},
+		{"event", uuids},
+		{"endpoint", int4s},
+		{"replay", int4s},
+		{"first_attempt", int8s},
+		{"finished_at", int8s},
+		{"attempts", int4s},
+		{"last_duration", int4s},
+		{"state", int2s},
+		{"reason", int2s},
+		{"last_status", int2s},
+		{"last_error", texts},
 	},
 	conflict: `(event, endpoint, replay) DO UPDATE SET first_attempt = excluded.first_attempt, finished_at = excluded.finished_at,
 		attempts = excluded.attempts, last_duration = excluded.last_duration, state = excluded.state, reason = excluded.reason,
@@ -346,89 +353,4 @@ func (s *Store) putRetries(all []*store.Retry) (statement, error) {
 	}
 	return over(updateRetries, key.events, key.endpoints, key.replays, next, first, attempts, durations, reasons, statuses, errs).
 		int8(s.skewMillis()), nil
-}
-
-const (
-	// addDuplicates adds to rows of their own: they may come before the event's.
-	addDuplicates = `INSERT INTO duplicates (event, copies) SELECT * FROM unnest($1, $2)
-		ON CONFLICT (event) DO UPDATE SET copies = duplicates.copies + excluded.copies`
-	insertQuarantined = `INSERT INTO quarantine (topic, stream, position, reason, at, key, headers, body, event)
-		SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
-	insertReleased = `INSERT INTO released (event) SELECT * FROM unnest($1) ON CONFLICT DO NOTHING`
-)
-
-// attemptsTable keeps what is there.
-var attemptsTable = &table{
-	name: "attempts",
-	columns: []column{
-		{"event", uuids}, {"endpoint", int4s}, {"replay", int4s}, {"number", int4s}, {"duration", int4s}, {"started", int8s},
-		{"status", int2s}, {"error", texts}, {"excerpt", byteas},
-	},
-	conflict: "DO NOTHING",
-}
-
-func putAttempts(all []store.Attempt) *rowset {
-	all = slices.Clone(all)
-	slices.SortStableFunc(all, compareAttempts)
-	all = slices.CompactFunc(all, func(a, b store.Attempt) bool { return compareAttempts(a, b) == 0 })
-	rows := newRowset(attemptsTable, len(all), 512*len(all))
-	for i := range all {
-		a := &all[i]
-		rows.delivery(a.ID)
-		rows.int4(int64(a.Number))
-		rows.int4(micros(a.Duration))
-		rows.int8(unixMillis(a.Started))
-		rows.int2(int64(a.Status))
-		rows.string(plain(a.Error))
-		if len(a.Excerpt) == 0 {
-			rows.null()
-		} else {
-			rows.bytes(a.Excerpt)
-		}
-	}
-	return rows
-}
-
-func compareAttempts(a, b store.Attempt) int {
-	return cmp.Or(compareDeliveries(&a.ID, &b.ID), cmp.Compare(a.Number, b.Number))
-}
-
-func countDuplicates(copies map[event.ID]int64) statement {
-	holders, counts := uuids(len(copies)), int8s(len(copies))
-	for _, id := range slices.SortedFunc(maps.Keys(copies), func(a, b event.ID) int { return bytes.Compare(a[:], b[:]) }) {
-		holders.id(id)
-		counts.int(copies[id])
-	}
-	return over(addDuplicates, holders, counts)
-}
-
-func putQuarantined(out []statement, all []store.Quarantined) []statement {
-	if len(all) == 0 {
-		return out
-	}
-	n := len(all)
-	topics, streams, positions, reasons, ats := byteas(n), byteas(n), byteas(n), texts(n), int8s(n)
-	messageKeys, headers, bodies, events, released := byteas(n), byteas(n), byteas(n), uuids(n), uuids(n)
-	for i := range all {
-		q := &all[i]
-		topics.bytes([]byte(q.Topic))
-		streams.bytes([]byte(q.Stream))
-		positions.bytes([]byte(q.Position))
-		reasons.string(plain(q.Reason))
-		ats.int(unixMillis(q.At))
-		messageKeys.string(string(q.Key))
-		headers.string(string(atrest.EncodeHeaders(q.Headers)))
-		bodies.string(string(q.Body))
-		if q.Event.IsZero() {
-			events.nothing()
-			continue
-		}
-		events.id(q.Event)
-		released.id(q.Event)
-	}
-	out = append(out, over(insertQuarantined, topics, streams, positions, reasons, ats, messageKeys, headers, bodies, events))
-	if released.n > 0 {
-		out = append(out, over(insertReleased, released))
-	}
-	return out
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluicehq/sluice/pkg/telemetry"
+	"github.com/sluicehq/sluice/pkg/wait"
 	"github.com/sluicehq/sluice/store"
 )
 
@@ -137,7 +138,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // awaitServer prepares a database that did not answer at the start, until ctx ends.
 func (s *Store) awaitServer(ctx context.Context) bool {
-	for pause(ctx, serverRetry) {
+	for wait.For(ctx, serverRetry) {
 		err := s.prepare(ctx)
 		if err == nil {
 			s.log.Info("the store answers")

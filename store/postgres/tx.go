@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/sluicehq/sluice/pkg/wait"
 )
 
 const (
@@ -143,7 +144,7 @@ func (s *Store) lookUp(ctx context.Context, pool *pgxpool.Pool, number string, l
 		case err == nil && status == "aborted", hasCode(err, invalidParameter): // a number that this server has not come to
 			return fmt.Errorf("the connection was lost and nothing changed: %w", wrap(lost))
 		}
-		if !pause(ctx, lookPause) {
+		if !wait.For(ctx, lookPause) {
 			return fmt.Errorf("whether the change was made is not known, look before you repeat it: %w", wrap(lost))
 		}
 	}
@@ -153,7 +154,7 @@ func (s *Store) lookUp(ctx context.Context, pool *pgxpool.Pool, number string, l
 func lookTime(caller context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(caller), lookFor)
 	stop := context.AfterFunc(caller, func() {
-		pause(ctx, lookAfter)
+		wait.For(ctx, lookAfter)
 		cancel()
 	})
 	return ctx, func() { stop(); cancel() }
@@ -162,7 +163,7 @@ func lookTime(caller context.Context) (context.Context, context.CancelFunc) {
 // again runs f until it ends otherwise than by a lost race, or by a server that has become a standby: the next
 // connections find the one that has taken over.
 func (s *Store) again(ctx context.Context, f func() error) (err error) {
-	wait := racePause
+	next := racePause
 	for try := 1; ; try++ {
 		err = f()
 		demoted := hasCode(err, readOnlyTransaction)
@@ -170,11 +171,11 @@ func (s *Store) again(ctx context.Context, f func() error) (err error) {
 			s.dispatch.Reset()
 			s.people.Reset()
 		}
-		if !lostRace(err) && !demoted || try == raceTries || !pause(ctx, wait/2+rand.N(wait)) {
+		if !lostRace(err) && !demoted || try == raceTries || !wait.For(ctx, next/2+rand.N(next)) {
 			return err
 		}
 		s.metrics.Repeated.Inc()
-		wait *= 2
+		next *= 2
 	}
 }
 
@@ -197,18 +198,6 @@ func release(ctx context.Context, pool *pgxpool.Pool, conn *pgxpool.Conn) {
 	conn.Release()
 	if broken {
 		pool.Reset()
-	}
-}
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
