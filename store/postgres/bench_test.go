@@ -111,10 +111,10 @@ func (c cpu) report(b *testing.B, now cpu, n int, what string) {
 // as many rows before as SLUICE_BENCH_PARTITION says (none).
 func BenchmarkRecord(b *testing.B) {
 	const size = 1000
+	s, server := benchmarked(b)
+	seedToday(b, s, sizeFromEnv(b, "SLUICE_BENCH_PARTITION", 0))
 	for _, with := range []string{"alone", "claims", "attempts"} {
 		b.Run(with, func(b *testing.B) {
-			s, server := benchmarked(b)
-			seedToday(b, s, sizeFromEnv(b, "SLUICE_BENCH_PARTITION", 0))
 			prepared := make([]work, b.N)
 			for i := range prepared {
 				prepared[i].queries, prepared[i].batch = commonEvents(size)
