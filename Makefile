@@ -47,7 +47,7 @@ fmt: ## Format the code as lint wants it
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: bench
-bench: build ## Measure throughput, latency, CPU and memory of bin/sluice (BENCH=all|load|isolation|backlog, ARGS='-short -profile')
+bench: build ## Measure throughput, latency, CPU and memory of bin/sluice (BENCH=all|load|postgres|isolation|backlog, ARGS='-short -profile')
 	$(GO) build -trimpath -o bin/sluice-bench ./test/bench
 	bin/sluice-bench $(ARGS) -sluice bin/sluice -out test/bench/results $(BENCH)
 

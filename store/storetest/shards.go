@@ -140,4 +140,47 @@ var shardPromises = []promise{
 			}
 		}
 	}},
+	{"an epoch of a shard belongs to one node, whoever comes, gives up and leaves meanwhile", func(b *bench) {
+		const nodes, rounds = 5, 20
+		type term struct {
+			shard store.Shard
+			epoch int64
+		}
+		var mu sync.Mutex
+		holder := map[term]int{}
+		var wg sync.WaitGroup
+		for node := range nodes {
+			wg.Go(func() {
+				name := strconv.Itoa(node)
+				for round := range rounds {
+					own, err := b.Store.RenewShards(b.Context(), name)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					mu.Lock()
+					for i, shard := range own.Shards {
+						at := term{shard, own.Epochs[i]}
+						if had, ok := holder[at]; ok && had != node {
+							b.Errorf("nodes %d and %d own shard %d in epoch %d", had, node, shard, at.epoch)
+						}
+						holder[at] = node
+					}
+					mu.Unlock()
+					if round%4 == node%4 {
+						err = b.Store.LeaveShards(b.Context(), name)
+					} else {
+						err = b.Store.ReleaseShards(b.Context(), name, own.Shards[:len(own.Shards)/2])
+					}
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if len(holder) <= store.Shards {
+			b.Error("no shard changed hands")
+		}
+	}},
 }

@@ -13,18 +13,19 @@ import (
 
 // bench is the driver: what it was asked for, and where things are.
 type bench struct {
-	sluice  string // the binary
-	out     string // directory of results
-	work    string // directory of this run, removed at the end
-	short   bool
-	profile bool
-	size    int // bytes of a body
-	conns   int // of the generator
-	events  int64
-	inCap   int
-	machine machine
-	secret  string // of the source
-	signing string // of the endpoints
+	sluice      string // the binary
+	out         string // directory of results
+	work        string // directory of this run, removed at the end
+	postgresURL string // a server to use; empty: one is started
+	short       bool
+	profile     bool
+	size        int // bytes of a body
+	conns       int // of the generator
+	events      int64
+	inCap       int
+	machine     machine
+	secret      string // of the source
+	signing     string // of the endpoints
 }
 
 // prepare makes the working directory and looks at the machine.
@@ -85,8 +86,9 @@ type stage struct {
 
 func typeOf(endpoint int) string { return fmt.Sprintf("bench%d", endpoint) }
 
-// setStage starts all three. limits are the endpoints' max_in_flight, 0 for adaptive.
-func (b *bench) setStage(ctx context.Context, name string, events int64, limits ...int) (_ *stage, err error) {
+// setStage starts all three. Sluice keeps its store in db, or in what is embedded when that is nil. limits are the
+// endpoints' max_in_flight, 0 for adaptive.
+func (b *bench) setStage(ctx context.Context, name string, db *database, events int64, limits ...int) (_ *stage, err error) {
 	s := &stage{}
 	defer func() {
 		if err != nil {
@@ -97,7 +99,7 @@ func (b *bench) setStage(ctx context.Context, name string, events int64, limits 
 	if s.receiver, addrs, err = b.startReceiver(ctx, len(limits), events); err != nil {
 		return nil, err
 	}
-	cfg := setup{Dir: filepath.Join(b.work, name), Secret: b.secret}
+	cfg := setup{Dir: filepath.Join(b.work, name), Secret: b.secret, Database: db}
 	for i, limit := range limits {
 		s.types = append(s.types, typeOf(i))
 		cfg.Endpoints = append(cfg.Endpoints, endpointSetup{
@@ -107,6 +109,12 @@ func (b *bench) setStage(ctx context.Context, name string, events int64, limits 
 	g, err := newGateway(b.sluice, cfg)
 	if err != nil {
 		return nil, err
+	}
+	if db != nil {
+		s.postgres = db.pid
+		if err := g.migrate(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := g.start(ctx); err != nil {
 		return nil, err

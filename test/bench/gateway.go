@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/template"
@@ -24,6 +25,7 @@ type setup struct {
 	Ops       string
 	Secret    string // of the source
 	Endpoints []endpointSetup
+	Database  *database // nil: the embedded one
 }
 
 type endpointSetup struct {
@@ -103,7 +105,7 @@ func (g *gateway) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // the process has its own and writes to that
-	g.cmd = exec.CommandContext(ctx, g.binary, "serve", "--config", filepath.Join(g.Dir, "sluice.yaml"))
+	g.cmd = g.command(ctx, "serve")
 	g.cmd.Stdout, g.cmd.Stderr = log, log
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
@@ -120,6 +122,24 @@ func (g *gateway) start(ctx context.Context) error {
 	}
 	g.startup = time.Since(begin)
 	return nil
+}
+
+// migrate makes the tables of a database that is not embedded.
+func (g *gateway) migrate(ctx context.Context) error {
+	if out, err := g.command(ctx, "migrate", "up").CombinedOutput(); err != nil {
+		return fmt.Errorf("sluice migrate up: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// command is one of sluice's with the configuration, and nothing that the environment has for another.
+func (g *gateway) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, g.binary, append(args, "--config", filepath.Join(g.Dir, "sluice.yaml"))...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SLUICE_") })
+	if g.Database != nil {
+		cmd.Env = append(cmd.Env, g.Database.env()...)
+	}
+	return cmd
 }
 
 func (g *gateway) ready(ctx context.Context) error {

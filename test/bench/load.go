@@ -21,6 +21,7 @@ type rig struct {
 	receiver  *role
 	types     []string
 	conns     int
+	postgres  int   // first process of the PostgreSQL server that the target writes to; 0: none, or elsewhere
 	next      int64 // number of the next event
 	windows   int
 	say       func(format string, args ...any)
@@ -42,7 +43,7 @@ type loadResult struct {
 	EndToEnd   quantiles          `json:"end_to_end"`
 	Backlog    []float64          `json:"backlog"` // due and not delivered, each half second
 	CPU        map[string]float64 `json:"cpu_us_per_event"`
-	Cores      float64            `json:"cores"` // used by the three processes together
+	Cores      float64            `json:"cores"` // used by all the processes together
 	Memory     memory             `json:"memory"`
 	Late       float64            `json:"generator_late_ms"`
 	Unfit      string             `json:"unfit,omitempty"` // why the rate was not sustained
@@ -207,6 +208,13 @@ func (m *measurement) due() float64 {
 
 func (m *measurement) cpu() (map[string]time.Duration, error) {
 	used := map[string]time.Duration{}
+	if m.postgres != 0 {
+		t, err := familyTime(m.postgres)
+		if err != nil {
+			return nil, err
+		}
+		used["postgres"] = t
+	}
 	for name, pid := range map[string]int{"generator": m.generator.cmd.Process.Pid, "receiver": m.receiver.cmd.Process.Pid, "gateway": m.pid()} {
 		t, err := cpuTime(pid)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -17,15 +18,19 @@ import (
 	"time"
 )
 
-// relayMain is the limit's process: HTTP in, signature checked, grouped fdatasync, answered, signed, HTTP out. It keeps no
-// history, knows one endpoint and does not retry: what it takes, no gateway that keeps its word can do without.
+// relayDatabase is the environment variable that names the relay's database.
+const relayDatabase = "BENCH_RELAY_DATABASE"
+
+// relayMain is the limit's process: HTTP in, signature checked, grouped fdatasync, answered, signed, HTTP out. It knows one
+// endpoint, does not retry, and keeps a history only of what was delivered, if relayDatabase says where: what it takes, no
+// gateway that keeps its word can do without.
 func relayMain(args []string) error {
 	fs := flag.NewFlagSet("role-relay", flag.ContinueOnError)
 	to := fs.String("to", "", "address to post to")
 	file := fs.String("file", "", "file to write events to before they are answered")
 	secret := fs.String("secret", "", "secret of what comes in")
 	signing := fs.String("signing", "", "whsec_… to sign what goes out with")
-	senders := fs.Int("senders", 64, "connections out")
+	connsOut := fs.Int("senders", 64, "connections out")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -37,16 +42,24 @@ func relayMain(args []string) error {
 	if err != nil {
 		return err
 	}
+	r := &relay{secret: []byte(*secret), key: key, to: *to, journal: j, out: make(chan []byte, 1<<14)}
+	if url := os.Getenv(relayDatabase); url != "" {
+		if r.history, err = openHistory(context.Background(), url); err != nil {
+			return err
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &relay{secret: []byte(*secret), key: key, to: *to, journal: j, out: make(chan []byte, 1<<14)}
-	var parts sync.WaitGroup
+	var parts, senders sync.WaitGroup
 	parts.Go(j.run)
-	for range *senders {
-		parts.Go(r.send)
+	if r.history != nil {
+		parts.Go(func() { r.history.run(context.Background()) }) // to the end: what was delivered is written
+	}
+	for range *connsOut {
+		senders.Go(r.send)
 	}
 	var conns sync.WaitGroup
 	conns.Go(func() { r.accept(ctx, ln, &conns) })
@@ -55,7 +68,14 @@ func relayMain(args []string) error {
 	conns.Wait()
 	j.stop()
 	close(r.out)
+	senders.Wait()
+	if r.history != nil {
+		r.history.stop()
+	}
 	parts.Wait()
+	if r.history != nil {
+		err = errors.Join(err, r.history.err)
+	}
 	return err
 }
 
@@ -63,6 +83,7 @@ type relay struct {
 	secret, key []byte
 	to          string
 	journal     *journal
+	history     *history    // nil: none is kept
 	out         chan []byte // durable bodies on their way out; full: what comes in waits
 }
 
@@ -108,6 +129,8 @@ func (r *relay) serve(ctx context.Context, conn net.Conn) {
 		answer := answerOK
 		if !hmac.Equal(signed, hex.AppendEncode([]byte("sha256="), mac.Sum(nil))) {
 			answer = answerUnauthorized
+		} else if r.history != nil && r.history.broken() {
+			answer = answerUnavailable // a limit that writes nothing is none
 		} else {
 			r.journal.write(body, durable)
 			if err := <-durable; err != nil {
@@ -143,6 +166,8 @@ func (r *relay) send() {
 		req = append(req, body...)
 		if status, err := c.post(req); err != nil || status/100 != 2 {
 			fmt.Fprintf(os.Stderr, "relay: status %d, %v\n", status, err)
+		} else if r.history != nil {
+			r.history.add(recorded{body, time.Now()})
 		}
 	}
 }

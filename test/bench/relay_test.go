@@ -12,7 +12,7 @@ func TestLoadOnRelayIsCountedWhole(t *testing.T) {
 	if err := b.prepare(); err != nil {
 		t.Fatal(err)
 	}
-	err := b.withRelay(t.Context(), func(r *rig) error {
+	err := b.withRelay(t.Context(), nil, func(r *rig) error {
 		for range 2 { // the second run must not count the first one's events
 			res, err := r.run(t.Context(), load{rate: 200, warm: 500 * time.Millisecond, measure: 1500 * time.Millisecond, drain: 10 * time.Second})
 			if err != nil {
@@ -40,7 +40,7 @@ func TestWrongSecretIsRefused(t *testing.T) {
 	if err := b.prepare(); err != nil {
 		t.Fatal(err)
 	}
-	err := b.withRelay(t.Context(), func(r *rig) error {
+	err := b.withRelay(t.Context(), nil, func(r *rig) error {
 		wrong := *b
 		wrong.secret = "not the relay's"
 		generator, err := wrong.startGenerator(t.Context(), r.addr())

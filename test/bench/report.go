@@ -21,6 +21,8 @@ type report struct {
 	Conns     int              `json:"connections"`
 	Short     bool             `json:"short"`
 	Load      *loadReport      `json:"load,omitempty"`
+	Postgres  *loadReport      `json:"postgres,omitempty"`
+	Skipped   string           `json:"postgres_skipped,omitempty"` // why nothing was measured on PostgreSQL
 	Isolation *isolationReport `json:"isolation,omitempty"`
 	Backlog   *backlogReport   `json:"backlog,omitempty"`
 }
@@ -41,7 +43,13 @@ func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(t, "%s\n%d CPUs (%s), Linux %s, %s, fdatasync of 1 KiB %.2f ms (p99 %.2f), load before %.1f\n", r.Sluice, m.CPUs, m.Model, m.Kernel, m.Go, m.SyncMedian, m.SyncP99, m.Load)
 	fmt.Fprintf(t, "bodies of %d bytes, %d connections in, generator, receiver and gateway on the same CPUs\n", r.BodySize, r.Conns)
 	if r.Load != nil {
-		r.Load.print(t)
+		r.Load.print(t, "load", "sluice", "limit")
+	}
+	if r.Postgres != nil {
+		r.Postgres.print(t, "postgres", "postgres", "its limit")
+	}
+	if r.Skipped != "" {
+		fmt.Fprintf(t, "\npostgres: skipped, %s\n", r.Skipped)
 	}
 	if r.Isolation != nil {
 		r.Isolation.print(t)
@@ -52,22 +60,20 @@ func (r *report) print(w io.Writer) error {
 	return t.Flush()
 }
 
-func (r *loadReport) print(w io.Writer) {
-	fmt.Fprintf(w, "\nload\tevents/s\tp50\tp99\tp99.9 ms\tack p99\tµs gateway\tgenerator\treceiver\tcores\tRSS MiB\n")
-	row := func(name string, res loadResult) {
-		q, cpu := res.EndToEnd, res.CPU
-		fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\n", name, res.Delivered,
-			q.P50, q.P99, q.P999, res.Ack.P99, cpu["gateway"], cpu["generator"], cpu["receiver"], res.Cores, res.Memory.Peak)
-	}
+func (r *loadReport) print(w io.Writer, title, sluice, limit string) {
+	fmt.Fprintf(w, "\n%s\tevents/s\tp50\tp99\tp99.9 ms\tack p99\tµs gateway\tPostgreSQL\tgenerator\treceiver\tcores\tRSS MiB\n", title)
 	for _, t := range []struct {
 		name string
 		figures
-	}{{"sluice", r.Sluice}, {"limit", r.Limit}} {
-		row(t.name+", most sustained", t.Capacity.Max)
-		row(t.name+", half of that", t.Half)
-		row(t.name+", 500/s", t.Calm)
+	}{{sluice, r.Sluice}, {limit, r.Limit}} {
+		t.Capacity.Max.print(w, t.name+", most sustained")
+		t.Half.print(w, t.name+", half of that")
+		t.Calm.print(w, t.name+", 500/s")
 	}
-	fmt.Fprintf(w, "sluice reaches %.0f %% of the limit\n", 100*r.Ratio)
+	fmt.Fprintf(w, "%s reaches %.0f %% of its limit\n", sluice, 100*r.Ratio)
+	if r.Server != nil {
+		fmt.Fprintf(w, "%v\n", r.Server)
+	}
 	if len(r.Profile) > 0 {
 		fmt.Fprintf(w, "\nCPU of sluice by package\t%%\n")
 		for _, p := range r.Profile[:min(25, len(r.Profile))] {
@@ -75,6 +81,16 @@ func (r *loadReport) print(w io.Writer) {
 		}
 	}
 	printChecks(w, r.Checks)
+}
+
+func (r *loadResult) print(w io.Writer, name string) {
+	q, cpu := r.EndToEnd, r.CPU
+	server := "-" // there is none, or it is not on this machine
+	if us, ok := cpu["postgres"]; ok {
+		server = fmt.Sprintf("%.0f", us)
+	}
+	fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%s\t%.0f\t%.0f\t%.2f\t%.0f\n", name, r.Delivered, q.P50, q.P99, q.P999,
+		r.Ack.P99, cpu["gateway"], server, cpu["generator"], cpu["receiver"], r.Cores, r.Memory.Peak)
 }
 
 func (r *isolationReport) print(w io.Writer) {

@@ -85,11 +85,17 @@ type role struct {
 
 // startRole starts this binary again with a role and its arguments. It is killed when ctx ends.
 func startRole(ctx context.Context, name string, args ...string) (*role, error) {
+	return startRoleIn(ctx, nil, name, args...)
+}
+
+// startRoleIn is startRole with more in the environment: what is secret, and so no argument.
+func startRoleIn(ctx context.Context, env []string, name string, args ...string) (*role, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, append([]string{"role-" + name}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr, cmd.WaitDelay = os.Stderr, time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()

@@ -34,7 +34,7 @@ const (
 func (b *bench) backlog(ctx context.Context, n int64) (_ *backlogReport, err error) {
 	rep := &backlogReport{Events: n, Checks: map[string]string{}}
 	b.say("backlog: %d events for a dead endpoint", n)
-	s, err := b.setStage(ctx, "backlog", n+b.events, 0, b.inCap)
+	s, err := b.setStage(ctx, "backlog", nil, n+b.events, 0, b.inCap)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (b *bench) isolation(ctx context.Context) (_ *isolationReport, err error) {
 	const endpoints, sick = 10, 9
 	rep := &isolationReport{Checks: map[string]string{}}
 	b.say("isolation: capacity with ten endpoints")
-	s, err := b.setStage(ctx, "isolation", b.events, make([]int, endpoints)...)
+	s, err := b.setStage(ctx, "isolation", nil, b.events, make([]int, endpoints)...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ type loadReport struct {
 	Sluice  figures           `json:"sluice"`
 	Limit   figures           `json:"limit"`
 	Ratio   float64           `json:"ratio"` // of the two highest rates
+	Server  *postgresReport   `json:"server,omitempty"`
 	Profile []packageCPU      `json:"profile,omitempty"`
 	Checks  map[string]string `json:"checks"`
 }
@@ -24,31 +25,46 @@ type figures struct {
 	Half     loadResult `json:"at_half"`
 }
 
-// load measures sluice and then the bare relay in the same way.
+// load measures sluice and then the bare relay in the same way, on what is embedded.
 func (b *bench) load(ctx context.Context) (*loadReport, error) {
-	rep := &loadReport{Checks: map[string]string{}}
-	b.say("load: sluice")
-	stage, err := b.setStage(ctx, "load", b.events, 0)
+	rep, err := b.compare(ctx, "load", nil)
 	if err != nil {
 		return nil, err
 	}
-	if rep.Sluice, err = b.measure(ctx, &stage.rig); err == nil && b.profile {
-		rep.Profile, err = b.profileUnder(ctx, stage, rep.Sluice.Capacity.Max.Offered)
-	}
-	if err := errors.Join(err, stage.strike()); err != nil {
+	rep.check()
+	return rep, nil
+}
+
+// compare measures both. With a PostgreSQL server each has a database of its own there: Sluice as its store, the relay for
+// the rows that a delivery needs at the least.
+func (b *bench) compare(ctx context.Context, name string, server *postgres) (*loadReport, error) {
+	rep := &loadReport{Checks: map[string]string{}}
+	b.say("%s: sluice", name)
+	err := server.with(ctx, func(db *database) error {
+		stage, err := b.setStage(ctx, name, db, b.events, 0)
+		if err != nil {
+			return err
+		}
+		if rep.Sluice, err = b.measure(ctx, &stage.rig); err == nil && b.profile {
+			rep.Profile, err = b.profileUnder(ctx, stage, rep.Sluice.Capacity.Max.Offered)
+		}
+		return errors.Join(err, stage.strike())
+	})
+	if err != nil {
 		return nil, err
 	}
 
-	b.say("load: the limit, a bare relay")
-	err = b.withRelay(ctx, func(r *rig) (err error) {
-		rep.Limit, err = b.measure(ctx, r)
-		return err
+	b.say("%s: the limit, a bare relay", name)
+	err = server.with(ctx, func(db *database) error {
+		return b.withRelay(ctx, db, func(r *rig) (err error) {
+			rep.Limit, err = b.measure(ctx, r)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	rep.Ratio = rep.Sluice.Capacity.Max.Delivered / rep.Limit.Capacity.Max.Delivered
-	rep.check()
 	return rep, nil
 }
 
@@ -69,14 +85,20 @@ func (b *bench) measure(ctx context.Context, r *rig) (f figures, err error) {
 	return f, err
 }
 
-// withRelay sets up the bare relay with a generator before it and a receiver behind it, and stops them after f.
-func (b *bench) withRelay(ctx context.Context, f func(*rig) error) (err error) {
+// withRelay sets up the bare relay with a generator before it and a receiver behind it, and stops them after f. The relay
+// keeps its history in db, or none when that is nil.
+func (b *bench) withRelay(ctx context.Context, db *database, f func(*rig) error) (err error) {
 	receiver, addrs, err := b.startReceiver(ctx, 1, b.events)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, receiver.stop()) }()
-	relay, err := startRole(ctx, "relay", "-to", addrs[0], "-file", filepath.Join(b.work, "journal"), "-secret", b.secret, "-signing", b.signing)
+	var env []string
+	pid := 0
+	if db != nil {
+		env, pid = []string{relayDatabase + "=" + db.url}, db.pid
+	}
+	relay, err := startRoleIn(ctx, env, "relay", "-to", addrs[0], "-file", filepath.Join(b.work, "journal"), "-secret", b.secret, "-signing", b.signing)
 	if err != nil {
 		return err
 	}
@@ -90,7 +112,9 @@ func (b *bench) withRelay(ctx context.Context, f func(*rig) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, generator.stop()) }()
-	return f(&rig{target: t, generator: generator, receiver: receiver, types: []string{typeOf(0)}, conns: b.conns, say: b.say})
+	return f(&rig{
+		target: t, generator: generator, receiver: receiver, postgres: pid, types: []string{typeOf(0)}, conns: b.conns, say: b.say,
+	})
 }
 
 type relayTarget struct {
@@ -109,7 +133,12 @@ func (r *loadReport) check() {
 	expect(r.Checks, "p50 at 500/s at most 5 ms", calm.P50 <= 5, "%.2f ms", calm.P50)
 	expect(r.Checks, "p99 at 500/s at most 25 ms", calm.P99 <= 25, "%.2f ms", calm.P99)
 	expect(r.Checks, "at most 200 MiB", top.Memory.Peak <= 200, "%.0f MiB", top.Memory.Peak)
-	wrong := top.Duplicates + top.Missing + top.Signature + s.Calm.Duplicates + s.Calm.Missing + s.Half.Duplicates + s.Half.Missing
+	r.checkWhole()
+}
+
+func (r *loadReport) checkWhole() {
+	top, calm, half := r.Sluice.Capacity.Max, r.Sluice.Calm, r.Sluice.Half
+	wrong := top.Duplicates + top.Missing + top.Signature + calm.Duplicates + calm.Missing + half.Duplicates + half.Missing
 	expect(r.Checks, "nothing missing, twice or wrongly signed", wrong == 0, "%d", wrong)
 }
 

@@ -17,6 +17,9 @@ import (
 // requireEnv turns skipped tests into failed ones, for machines that are meant to have PostgreSQL.
 const requireEnv = "SLUICE_TEST_REQUIRE_POSTGRES"
 
+// ErrMissing: there is no PostgreSQL that could be started here.
+var ErrMissing = errors.New("PostgreSQL is not installed")
+
 const commandTime = time.Minute // for initdb, pg_basebackup and the like
 
 // programs is an installation of PostgreSQL, and who runs it.
@@ -28,15 +31,24 @@ type programs struct {
 // require finds the installed PostgreSQL, or skips the test.
 func require(t testing.TB) *programs {
 	t.Helper()
-	bin, err := findBin()
+	p, err := installed()
 	if err != nil {
 		missing(t, err)
+	}
+	return p
+}
+
+// installed finds the installed PostgreSQL. Its errors are [ErrMissing].
+func installed() (*programs, error) {
+	bin, err := findBin()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	who, err := unprivileged()
 	if err != nil {
-		missing(t, err)
+		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
-	return &programs{bin, who}
+	return &programs{bin, who}, nil
 }
 
 // Binary returns the path of one of PostgreSQL's programs, such as pg_dump.
@@ -72,7 +84,7 @@ func findBin() (string, error) {
 	}
 	path, err := exec.LookPath("initdb")
 	if err != nil {
-		return "", errors.New("PostgreSQL is not installed: initdb is neither under /usr/lib/postgresql nor in PATH")
+		return "", errors.New("initdb is neither under /usr/lib/postgresql nor in PATH")
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return "", err
@@ -102,7 +114,7 @@ func unprivileged() (*syscall.Credential, error) {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
+	return nil, errors.New("it does not run as root, and there is neither a user postgres nor a user nobody")
 }
 
 // own gives a file to the server's user.

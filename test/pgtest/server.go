@@ -25,6 +25,7 @@ import (
 type Options struct {
 	NoSync   bool              // fsync off: faster, and a crash of the machine (not of the server) loses data
 	Settings map[string]string // for postgresql.conf, over ours
+	Within   string            // folder for the server's, which it removes at its end; "" is the system's for temporary files
 }
 
 // How Stop stops: Fast ends transactions and writes a checkpoint, Immediate is a crash that recovery follows.
@@ -40,6 +41,7 @@ const immediate = syscall.SIGQUIT
 type Server struct {
 	programs *programs
 	folder   string
+	own      *folder // that goes with the server; nil: somebody else removes it
 	opts     Options
 	port     int
 	process  *process // nil: never started
@@ -63,19 +65,15 @@ func Start(t testing.TB, opts Options) *Server {
 
 // temporary prepares a server that ends with the test.
 func temporary(t testing.TB, p *programs, opts Options) (*Server, error) {
-	folder, err := p.tempFolder("")
+	s, err := prepare(p, opts)
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(p, folder.path, opts)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the server on port %d said:\n%s", s.port, tail(s.log()))
 		}
-		if s.process != nil {
-			s.process.end(immediate)
-		}
-		if err := folder.remove(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Log(err)
 		}
 	})
