@@ -132,6 +132,9 @@ func (c *checker) endpoints(ctx context.Context) {
 		return
 	}
 	for i, e := range c.cfg.Resources.Endpoints {
+		if len(e.Subscriptions) == 0 {
+			c.warnings = append(c.warnings, fmt.Sprintf(`endpoints[%d].subscriptions: none, so it gets nothing; everything is - types: ["*"]`, i))
+		}
 		at := fmt.Sprintf("endpoints[%d].url", i)
 		u, err := url.Parse(e.URL)
 		if err != nil {

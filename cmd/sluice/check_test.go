@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sluicehq/sluice/store"
@@ -31,5 +32,24 @@ func TestProblemsAndWarningsOfACheckAreToldApart(t *testing.T) {
 		if got := fmt.Sprint(warnings); got != tt.warnings {
 			t.Errorf("%s: warnings %s, want %s", tt.name, got, tt.warnings)
 		}
+	}
+}
+
+func TestCheckWarnsOfAnEndpointThatGetsNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("HOOK_SECRET", "whsec_"+store.GenerateKey().Reveal())
+	writeFile(t, "sluice.yaml", `network: {allow: ["127.0.0.0/8"], allow_http: true}
+endpoints:
+  - name: a
+    url: http://127.0.0.1:1/
+    secrets: ["env:HOOK_SECRET"]
+  - name: b
+    url: http://127.0.0.1:1/
+    secrets: ["env:HOOK_SECRET"]
+    subscriptions: [{types: ["*"]}]
+`)
+	r := sluice(t, "check")
+	if out := r.out + r.err; !strings.Contains(out, "endpoints[0].subscriptions: none") || strings.Contains(out, "endpoints[1].subscriptions") {
+		t.Errorf("check:\n%s", out)
 	}
 }

@@ -30,7 +30,7 @@ func newTrigger(g *global) *cobra.Command {
 		Use:   "trigger PROVIDER EVENT",
 		Short: "Send a running sluice a signed sample, as the provider would",
 		Long: `Post a sample of an event, as the provider documents it and signed as the provider signs, to the local ingress. The secret
-is the source's: it is read from the store in data_dir, or given with --secret.
+is the source's: it is read from the store, or given with --secret.
 
 ` + samplesHelp(),
 		Example: `  sluice trigger github push
@@ -74,7 +74,7 @@ is the source's: it is read from the store in data_dir, or given with --secret.
 	}
 	cmd.Flags().StringVar(&base, "url", "", "`URL` of the ingress (default from ingress.listen)")
 	cmd.Flags().StringVar(&source, "source", "", "`NAME` of the source (default the provider's)")
-	cmd.Flags().StringVar(&secret, "secret", "", "`SECRET` of the source (default from the store in data_dir)")
+	cmd.Flags().StringVar(&secret, "secret", "", "`SECRET` of the source (default from the store)")
 	return cmd
 }
 
@@ -113,6 +113,10 @@ func localURL(listen string) string {
 
 // sourceWithSecrets reads a source with its secrets from the store, beside the process that runs on it.
 func sourceWithSecrets(ctx context.Context, cfg *config.Config, name, preset string) (store.Source, error) {
+	db, err := databaseOf(cfg)
+	if err != nil {
+		return store.Source{}, err
+	}
 	st, err := openStoreBeside(ctx, cfg)
 	if err != nil {
 		return store.Source{}, fmt.Errorf("read the source's secret: %w; or give it with --secret", err)
@@ -130,7 +134,7 @@ func sourceWithSecrets(ctx context.Context, cfg *config.Config, name, preset str
 			return s, nil
 		}
 	}
-	return store.Source{}, advise(fmt.Errorf("there is no source %s in %s", oneLine(name), cfg.DataDir),
+	return store.Source{}, advise(fmt.Errorf("there is no source %s in %v", oneLine(name), db),
 		"name another with --source, or make it: 'sluice sources create %s --provider %s --generate-secret'", oneLine(name), preset)
 }
 

@@ -78,3 +78,17 @@ func queueMany(tb testing.TB, s *Store, n int, to func(i int) store.EndpointID) 
 		}
 	}
 }
+
+// BenchmarkDepths measures the count of a queue of a million rows of 100 endpoints.
+func BenchmarkDepths(b *testing.B) {
+	s, server := benchmarked(b)
+	queueMany(b, s, 1_000_000, func(i int) store.EndpointID { return store.EndpointID(1 + i%100) })
+	before := cpuOf(b, server)
+	for b.Loop() {
+		depths, err := s.Depths(b.Context(), everyShard())
+		if err != nil || len(depths) != 100 {
+			b.Fatal(len(depths), err)
+		}
+	}
+	before.report(b, cpuOf(b, server), b.N, "count")
+}
