@@ -10,7 +10,7 @@ import (
 )
 
 func TestNewLeavesNothingBehind(t *testing.T) {
-	within, err := os.MkdirTemp("", "pgtest-new-") // not t's own: the server's user must be able to go there
+	within, err := os.MkdirTemp("", "pgtest-new-") //nolint:usetesting // the server's user must be able to go there
 	if err != nil {
 		t.Fatal(err)
 	}

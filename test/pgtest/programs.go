@@ -17,7 +17,7 @@ import (
 // requireEnv turns skipped tests into failed ones, for machines that are meant to have PostgreSQL.
 const requireEnv = "SLUICE_TEST_REQUIRE_POSTGRES"
 
-// ErrMissing: there is no PostgreSQL that could be started here.
+// ErrMissing says that there is no PostgreSQL that could be started here.
 var ErrMissing = errors.New("PostgreSQL is not installed")
 
 const commandTime = time.Minute // for initdb, pg_basebackup and the like
