@@ -53,8 +53,9 @@ func (h *heads) written(b *store.Batch, began int64) {
 	h.lower(slices.Collect(maps.Keys(ids)), began)
 }
 
-// lower has the endpoints looked at from t on, if not from before already. New ones are looked at from the beginning.
+// lower has the endpoints looked at from about t on, if not from before already. New ones are looked at from the beginning.
 func (h *heads) lower(ids []store.EndpointID, t int64) {
+	t -= headMargin.Milliseconds() // clocks agree no better
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range ids {
