@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // deliveryColumns of d, as readDelivery reads them.
@@ -19,7 +20,7 @@ const deliveryColumns = `d.event, d.endpoint, d.replay, d.first_attempt, d.finis
 func readDelivery(v [][]byte) store.Delivery {
 	return store.Delivery{
 		ID: readDeliveryID(v), FirstAttempt: millis(readInt8(v[3])), FinishedAt: millis(readInt8(v[4])), Attempts: int(readInt4(v[5])),
-		LastDuration: fromMicros(readInt4(v[6])), State: stateName(readInt2(v[7])), Reason: reasonName(readInt2(v[8])),
+		LastDuration: fromMicros(readInt4(v[6])), State: atrest.StateName(int64(readInt2(v[7]))), Reason: reasonName(readInt2(v[8])),
 		LastStatus: int(readInt2(v[9])), LastError: string(v[10]),
 	}
 }
@@ -142,12 +143,12 @@ func endpointsOf(ctx context.Context, tx pgx.Tx, q *store.DeliveryQuery) ([]int3
 func finishedList(q *store.DeliveryQuery, endpoints []int32) (text string, args []any, err error) {
 	var where conditions
 	if q.State != "" {
-		n, err := stateNumber(q.State)
+		n, err := atrest.StateNumber(q.State)
 		if err != nil {
 			return "", nil, err
 		}
 		where.add("state = ?::int2", n)
-		if n != rowDelivered {
+		if n != atrest.Delivered {
 			where.add("state <> 3") // says it as the partial indexes do
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // finishBatch bounds the rows of one transaction: what it locks, a retry or an outcome of them waits for.
@@ -14,7 +15,7 @@ const finishBatch = 1000
 
 // Finish ends queued rows, and writes their ends as Record does.
 func (s *Store) Finish(ctx context.Context, q store.FinishQuery) (ended int, err error) {
-	if _, err := stateNumber(q.State); err != nil {
+	if _, err := atrest.StateNumber(q.State); err != nil {
 		return 0, fmt.Errorf("finish: %w", err)
 	}
 	if _, err := reasonNumber(q.Reason); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // Record writes a batch in one transaction. What is new, nearly always all of it, is copied: that costs half of what
@@ -99,7 +100,7 @@ type moves struct {
 
 func collapse(b *store.Batch) (m moves, err error) {
 	for i := range b.Outcomes {
-		if _, err := stateNumber(b.Outcomes[i].State); err != nil {
+		if _, err := atrest.StateNumber(b.Outcomes[i].State); err != nil {
 			return m, fmt.Errorf("outcome of %s: %w", b.Outcomes[i].ID, err)
 		}
 	}
@@ -274,7 +275,7 @@ func putOutcomes(all []*store.Outcome) (rows *rowset, finished statement, err er
 	rows, key := newRowset(deliveriesTable, len(all), 64*len(all)), newKeys(len(all))
 	for i := range all {
 		o := all[i]
-		state, err := stateNumber(o.State)
+		state, err := atrest.StateNumber(o.State)
 		if err != nil {
 			return nil, finished, err
 		}

@@ -8,35 +8,6 @@ import (
 	"github.com/sluicehq/sluice/store"
 )
 
-// Numbers of states in table deliveries, part of its partial indexes.
-const (
-	rowDead      = 1
-	rowCanceled  = 2
-	rowDelivered = 3
-)
-
-func stateNumber(s store.DeliveryState) (int64, error) {
-	switch s {
-	case store.DeliveryDead:
-		return rowDead, nil
-	case store.DeliveryCanceled:
-		return rowCanceled, nil
-	case store.DeliveryDelivered:
-		return rowDelivered, nil
-	}
-	return 0, fmt.Errorf("%.32q is no end of a delivery: %w", s, store.ErrData)
-}
-
-func stateName(n int16) store.DeliveryState {
-	switch n {
-	case rowDead:
-		return store.DeliveryDead
-	case rowCanceled:
-		return store.DeliveryCanceled
-	}
-	return store.DeliveryDelivered
-}
-
 // reasons in the order of their numbers, which are stored: only ever append.
 var reasons = []store.Reason{
 	"", store.ReasonLaneFull, store.ReasonGate, store.ReasonHold, store.ReasonRetry, store.ReasonManual,

@@ -10,36 +10,8 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
-
-// Numbers of states in table deliveries: a higher one replaces a lower one, but dead and canceled do not each other.
-const (
-	rowDead      = 1
-	rowCanceled  = 2
-	rowDelivered = 3
-)
-
-func stateNumber(s store.DeliveryState) (int64, error) {
-	switch s {
-	case store.DeliveryDead:
-		return rowDead, nil
-	case store.DeliveryCanceled:
-		return rowCanceled, nil
-	case store.DeliveryDelivered:
-		return rowDelivered, nil
-	}
-	return 0, fmt.Errorf("%.32q is no end of a delivery: %w", s, store.ErrData)
-}
-
-func stateName(n int64) store.DeliveryState {
-	switch n {
-	case rowDead:
-		return store.DeliveryDead
-	case rowCanceled:
-		return store.DeliveryCanceled
-	}
-	return store.DeliveryDelivered
-}
 
 const (
 	// insertOutcome appends by the key and to deliveries_endpoint. The common delivery was never queued: nothing is read
@@ -56,7 +28,7 @@ const (
 
 // finish writes the end of a delivery and takes it off the queue.
 func finish(c *conn, o *store.Outcome) error {
-	state, err := stateNumber(o.State)
+	state, err := atrest.StateNumber(o.State)
 	if err != nil {
 		return err
 	}
@@ -73,7 +45,7 @@ const deliveryColumns = `event, endpoint, replay, state, reason, attempts, first
 // readDelivery reads deliveryColumns.
 func readDelivery(st *stmt) (d store.Delivery) {
 	d.ID = store.DeliveryID{Event: event.ID(st.read16()), Endpoint: store.EndpointID(st.readInt()), Replay: uint32(st.readInt())}
-	d.State, d.Reason, d.Attempts = stateName(st.readInt()), store.Reason(st.readText()), int(st.readInt())
+	d.State, d.Reason, d.Attempts = atrest.StateName(st.readInt()), store.Reason(st.readText()), int(st.readInt())
 	d.FirstAttempt, d.FinishedAt = st.readTime(), st.readTime()
 	d.LastStatus, d.LastError, d.LastDuration = int(st.readInt()), st.readText(), st.readDuration()
 	return d
@@ -210,7 +182,7 @@ func bindDeliveryQuery(st *stmt, q *store.DeliveryQuery) {
 		st.int(int64(q.Endpoint))
 	}
 	if q.State != "" && q.State != store.DeliveryQueued {
-		n, err := stateNumber(q.State)
+		n, err := atrest.StateNumber(q.State)
 		if err != nil {
 			st.err = err
 			return

@@ -7,11 +7,12 @@ import (
 
 	"github.com/sluicehq/sluice/pkg/event"
 	"github.com/sluicehq/sluice/store"
+	"github.com/sluicehq/sluice/store/atrest"
 )
 
 // Finish ends queued rows, and writes their ends as Record does.
 func (s *Store) Finish(ctx context.Context, q store.FinishQuery) (ended int, err error) {
-	if _, err := stateNumber(q.State); err != nil {
+	if _, err := atrest.StateNumber(q.State); err != nil {
 		return 0, fmt.Errorf("finish: %w", err)
 	}
 	if q.Limit <= 0 {
