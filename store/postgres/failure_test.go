@@ -65,9 +65,9 @@ func wantExactly(t *testing.T, s *Store, events int) {
 	t.Helper()
 	for table, want := range map[string]int{"events": events, "bodies": events, "deliveries": 2 * events, "attempts": events, "queue": events} {
 		var got int
-		if err := s.people.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&got); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, func(ctx context.Context) error { // an idle connection may be broken, and not know it yet
+			return s.people.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&got)
+		})
 		if got != want {
 			t.Errorf("%d rows of %s, want %d", got, table, want)
 		}
