@@ -54,3 +54,11 @@ type FinishQuery struct {
 	Reason             Reason
 	Limit              int
 }
+
+// Ended is the end of a row that q selects.
+func (q *FinishQuery) Ended(row *Queued) Outcome {
+	return Outcome{
+		ID: row.ID, State: q.State, Reason: q.Reason, Attempts: row.Attempt, FirstAttempt: row.FirstAttempt, FinishedAt: q.Now,
+		LastStatus: row.LastStatus, LastError: row.LastError, LastDuration: row.LastDuration,
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/pkg/wait"
 )
 
 // smallDisk mounts a disk of size bytes, or skips the test where that is not permitted.
@@ -159,7 +160,7 @@ func publishWithLimit(path string) error {
 			failures++
 		case errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil:
 			failures++
-			time.Sleep(5 * time.Millisecond) // not a test: a process of its own
+			wait.For(ctx, 5*time.Millisecond)
 		default:
 			return err
 		}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +52,13 @@ func (e *Error) Is(target error) bool {
 
 // unreachable is an error of a connection that could not be made. It names the host.
 type unreachable struct{ error }
+
+// Error says each thing once: a host is tried with TLS and without.
+func (u unreachable) Error() string {
+	lines := strings.Split(u.error.Error(), "\n")
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "; ")
+}
 
 func (unreachable) Is(target error) bool { return target == store.ErrUnavailable }
 func (u unreachable) Unwrap() error      { return u.error }

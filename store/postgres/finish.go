@@ -46,11 +46,7 @@ func (s *Store) finish(ctx context.Context, q *store.FinishQuery, limit int) (en
 		}
 		outcomes := make([]store.Outcome, len(rows))
 		for i := range rows {
-			r := &rows[i]
-			outcomes[i] = store.Outcome{
-				ID: r.ID, State: q.State, Reason: q.Reason, Attempts: r.Attempt, FirstAttempt: r.FirstAttempt, FinishedAt: q.Now,
-				LastStatus: r.LastStatus, LastError: r.LastError, LastDuration: r.LastDuration,
-			}
+			outcomes[i] = q.Ended(&rows[i])
 		}
 		m, err := collapse(&store.Batch{Outcomes: outcomes})
 		if err != nil {

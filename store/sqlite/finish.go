@@ -24,11 +24,7 @@ func (s *Store) Finish(ctx context.Context, q store.FinishQuery) (ended int, err
 			return err
 		}
 		for i := range rows {
-			r := &rows[i]
-			o := store.Outcome{
-				ID: r.ID, State: q.State, Reason: q.Reason, Attempts: r.Attempt, FirstAttempt: r.FirstAttempt, FinishedAt: q.Now,
-				LastStatus: r.LastStatus, LastError: r.LastError, LastDuration: r.LastDuration,
-			}
+			o := q.Ended(&rows[i])
 			if err := finish(c, &o); err != nil {
 				return err
 			}

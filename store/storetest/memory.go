@@ -361,10 +361,7 @@ func (m *Memory) Finish(ctx context.Context, q store.FinishQuery) (int, error) {
 		}
 		n++
 		delete(m.queue, id)
-		m.outcomes[id] = store.Outcome{
-			ID: id, State: q.State, Reason: q.Reason, Attempts: row.Attempt, FirstAttempt: row.FirstAttempt, FinishedAt: q.Now,
-			LastStatus: row.LastStatus, LastError: row.LastError, LastDuration: row.LastDuration,
-		}
+		m.outcomes[id] = q.Ended(&row)
 	}
 	return n, nil
 }
