@@ -134,7 +134,7 @@ func decodeRest(b []byte, e *event.Event) error {
 	if b[0] != restVersion || width <= 0 {
 		return damaged
 	}
-	e.Time = e.Time.Add(time.Duration(ahead) * time.Millisecond)
+	e.Time = time.UnixMilli(e.ID.Time().UnixMilli() + ahead).UTC() // not by a time.Duration: what is damaged overflows it
 	b = b[1+width:]
 	for _, text := range []*string{&e.Origin, &e.Method, &e.Path, &e.Query, &e.ContentType, &e.TraceParent, &e.TraceState} {
 		var ok bool

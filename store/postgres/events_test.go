@@ -33,6 +33,7 @@ func FuzzRest(f *testing.F) {
 func FuzzDecodeRest(f *testing.F) {
 	f.Add([]byte{restVersion, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{restVersion, 0x80})
+	f.Add([]byte("\x01\xd0\xd0\xd0\xd0\xd0\xd00\x00\x00\x00\x00\x00\x00\x00")) // 292 years and more ahead
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e := &event.Event{ID: event.NewID(time.UnixMilli(1_790_000_000_000))}
 		if err := decodeRest(b, e); err != nil {
