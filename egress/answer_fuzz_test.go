@@ -46,9 +46,9 @@ func readAnswerByTheBook(src io.Reader) (status int, body []byte, reusable bool,
 	return 0, nil, false, errors.New("too many interim answers")
 }
 
-// stricter finds what the lean client refuses and net/http does not: a status below 100, framing headers that are
-// folded or have a space behind their name.
-var stricter = regexp.MustCompile(`(?i)HTTP/\d\.\d +(0\d\d|[+-]\d\d)( |\r?\n)|(content-length|transfer-encoding)( +:|:[^\n]*\n[ \t])`)
+// stricter finds what the lean client refuses and net/http does not: versions before 1.0, a status below 100, framing
+// headers that are folded or have a space behind their name.
+var stricter = regexp.MustCompile(`(?i)HTTP/0\.|HTTP/\d\.\d +(0\d\d|[+-]\d\d)( |\r?\n)|(content-length|transfer-encoding)( +:|:[^\n]*\n[ \t])`)
 
 // laxer finds what net/http refuses and the lean client does not: trailers it does not look at.
 var laxer = regexp.MustCompile(`(?i)trailer|\n0+[ \t]*(;[^\n]*)?\r\n[^\r]`)
