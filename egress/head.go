@@ -76,8 +76,8 @@ func (h *head) read(r *lineReader, now time.Time) error {
 // readStatusLine reads "HTTP/1.1 200 OK"; the reason is optional.
 func (h *head) readStatusLine(line []byte) error {
 	version, rest, ok := bytes.Cut(line, []byte{' '})
-	if !ok || len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || !isDigit(version[5]) || version[6] != '.' || !isDigit(version[7]) ||
-		version[5] == '0' { // before HTTP/1.0 there were no status lines
+	// There were no status lines before HTTP/1.0: what says 0 is no version that can be framed by any rule.
+	if !ok || len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || version[5] < '1' || version[5] > '9' || version[6] != '.' || !isDigit(version[7]) {
 		return fmt.Errorf("%w: status line", errMalformed)
 	}
 	code, _, _ := bytes.Cut(bytes.TrimLeft(rest, " "), []byte{' '})

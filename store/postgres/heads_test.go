@@ -62,6 +62,19 @@ func TestRowThatIsWrittenWhileOneLooksIsNotOverlooked(t *testing.T) {
 	}
 }
 
+// The row's time is the database's, the time it is looked for from is this process's.
+func TestRowIsLookedForAsFarBackAsClocksDiffer(t *testing.T) {
+	t.Parallel()
+	h := &heads{}
+	h.lower([]store.EndpointID{7}, 0)
+	_ = from(t, h, 7)
+	h.found(map[store.EndpointID]int64{7: 0}, 100_000)
+	h.lower([]store.EndpointID{7}, 50_000)
+	if got, want := from(t, h, 7), 50_000-headMargin.Milliseconds(); got != want {
+		t.Errorf("looked for from %d, want %d", got, want)
+	}
+}
+
 func TestGapsLeaveOutWhatIsKnownAndAreAskedNowAndThen(t *testing.T) {
 	t.Parallel()
 	h := &heads{}
